@@ -163,7 +163,7 @@ pub enum Event {
 }
 
 /// Format of everything in a results folder; raised when a reader of the old format would misread the new one.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What a sweep is going to run, written to the results folder before the first run: all that a report needs besides the
 /// runs themselves.
