@@ -17,6 +17,9 @@ pub enum Error {
     /// The work was done and failed, or the answer is no (exit code 1).
     #[error("{0}")]
     Failed(String),
+    /// A round has fewer rows than a member of a strategy needs: a failure that a strategy may choose to live with.
+    #[error("{0}")]
+    TooFew(String),
 }
 
 /// Shorthand for results of this crate.
@@ -26,7 +29,7 @@ impl Error {
     /// The process exit code: 1 failed, 2 invalid, 3 machine.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Failed(_) => 1,
+            Error::Failed(_) | Error::TooFew(_) => 1,
             Error::Invalid(_) => 2,
             Error::Machine(_) => 3,
         }

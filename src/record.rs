@@ -73,6 +73,9 @@ pub struct RoundRow {
     pub excluded: usize,
     /// Clients that trained and are byzantine.
     pub byzantine: usize,
+    /// Blocks of the model that the round left as they were (the whole model is one where blocks are not aggregated apart):
+    /// nobody sent a row for it, or too few for the rule under `too-few = "skip"`.
+    pub stayed: usize,
     /// Bytes that the clients of the round would have sent and received, 4 a weight.
     pub bytes: u64,
     /// Development scores, where the round was evaluated.

@@ -4,13 +4,16 @@
 //! curves: `centralised` (each round the cohort's data is pooled and one model trains on it: what federation costs) and
 //! `local-only` (every client trains alone and its model is never averaged: what federation is worth).
 
+pub mod blocks;
 mod choices;
 
-use crate::aggregate::{Nan, Pipeline, pre, rule, server};
+use crate::aggregate::{Chain, Nan, Pipeline, Servers, TooFew, pre, rule, server};
 use crate::fault::{About, Checker};
+use crate::model::Block;
 use crate::objective;
 pub use choices::CHOICES;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A preset or a combination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,7 +88,7 @@ impl Default for Fedavgm {
     }
 }
 
-/// `custom = { local, pre, aggregate, server, nan }`.
+/// `custom = { local, pre, aggregate, server, nan, too-few, per-block, blocks }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Custom {
@@ -100,6 +103,15 @@ pub struct Custom {
     /// What becomes of updates with a NaN or an infinity.
     #[serde(skip_serializing_if = "Nan::is_default")]
     pub nan: Nan,
+    /// What becomes of a round with fewer rows than a member needs.
+    #[serde(skip_serializing_if = "TooFew::is_default")]
+    pub too_few: TooFew,
+    /// Whether pre-aggregators and rule act on each block of the model by itself, over the clients that own it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub per_block: bool,
+    /// What is different in a block, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub blocks: BTreeMap<String, blocks::Config>,
 }
 
 /// Who trains on what, and what is averaged.
@@ -171,34 +183,46 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What needs the data: names of blocks.
+    pub fn check_data(&self, c: &mut Checker, modalities: &[String]) {
+        if let Config::Custom(custom) = self {
+            c.inside("custom", |c| custom.check_names(c, modalities));
+        }
+    }
+
+    /// Whether blocks are aggregated apart, so that it counts who owns which.
+    pub fn per_block(&self) -> bool {
+        matches!(self, Config::Custom(custom) if custom.per_block)
+    }
+}
+
 fn check_momentum(c: &mut Checker, lr: f64, momentum: f64) {
     c.positive("lr", lr);
     c.below_one("momentum", momentum);
 }
 
 impl Custom {
-    /// Builds what the server does; `client_lr` is what some pseudo-gradients are divided by.
-    pub fn build(&self, client_lr: f64) -> Pipeline {
-        Pipeline {
-            nan: self.nan,
-            pre: self.pre.iter().map(pre::Config::build).collect(),
-            rule: self.aggregate.build(),
-            server: self.server.build(client_lr),
-        }
+    /// Builds what the server does with a model of these blocks; `client_lr` is what some pseudo-gradients are divided by.
+    pub fn build(&self, client_lr: f64, blocks: &[Block]) -> Pipeline {
+        let chains: Vec<Chain> = match self.per_block {
+            true => blocks.iter().map(|block| self.chain_of(&block.name).build(Some(block.clone()))).collect(),
+            false => vec![self.chain().build(None)],
+        };
+        let server = || self.server.build(client_lr);
+        let servers = match self.per_block && self.server.by_weight() {
+            true => Servers::Apart(chains.iter().map(|_| server()).collect()),
+            false => Servers::Whole(server()),
+        };
+        Pipeline { nan: self.nan, too_few: self.too_few, chains, servers }
     }
 
     /// Ranges; a pre-aggregator that makes fewer rows leaves fewer for those behind it.
     fn check(&self, c: &mut Checker, cohort: usize) {
         c.inside("local", |c| self.local.check(c));
-        let mut rows = cohort;
-        c.inside("pre", |c| {
-            for (place, pre) in self.pre.iter().enumerate() {
-                c.inside(&place.to_string(), |c| pre.check(c, rows));
-                rows = pre.rows(rows);
-            }
-        });
-        c.inside("aggregate", |c| self.aggregate.check(c, rows));
+        self.chain().check(c, cohort);
         c.inside("server", |c| self.server.check(c));
+        self.check_blocks(c, cohort);
     }
 
     /// The parts in the order they act, without a plain local objective and plain server.
@@ -214,6 +238,8 @@ impl Custom {
             Nan::Propagate => chain.push("nan propagate".into()),
             Nan::Error => chain.push("nan error".into()),
         }
+        chain.extend((self.too_few == TooFew::Skip).then(|| "too-few skip".into()));
+        chain.extend(self.per_block.then(|| self.blocks_label()));
         chain.join(" + ")
     }
 }

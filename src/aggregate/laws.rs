@@ -1,6 +1,7 @@
 //! Laws that hold for every member of a kind, on random rows.
 
 use super::*;
+use crate::seed::Stream;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -182,11 +183,11 @@ proptest! {
         let all: Vec<Vec<f32>> = rows.iter().cloned().chain(bad.iter().map(|x| vec![*x; rows[0].len()])).collect();
         let weights = [samples.clone(), vec![7.0; bad.len()]].concat();
         for spec in RULES.iter().chain(&FROM_ZERO) {
-            let mut pipeline = toml::from_str::<crate::strategy::Custom>(&format!("aggregate.{spec}")).unwrap().build(0.1);
+            let mut pipeline = toml::from_str::<crate::strategy::Custom>(&format!("aggregate.{spec}")).unwrap().build(0.1, &[]);
             // Bad rows anywhere among the honest ones, these in their order.
             let mut place: Vec<usize> = (0..rows.len()).collect();
             (0..bad.len()).for_each(|b| place.insert(order[b % order.len()] % (place.len() + 1), rows.len() + b));
-            let (made, excluded) =
+            let Stepped { weights: made, excluded, .. } =
                 pipeline.step(&zero, updates(&permuted(&all, &place), &permuted(&weights, &place)), &Stream::root(0)).unwrap();
             prop_assert_eq!(excluded, bad.len());
             prop_assert_eq!(numbers(&made).unwrap(), aggregate(spec, &rows, &samples), "{}", spec);

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::aggregate::{pre, rule};
+use crate::seed::Stream;
 use serde_json::{Value, json};
 
 /// What is in the file and is not held to it, and why: name, set (any where empty), reason.

@@ -39,11 +39,12 @@ pub fn aggregate(arguments: &AggregateArguments) -> Result<u8> {
 
 /// The aggregate `[P]` of rows, and how many were set aside.
 fn run(defence: &Custom, rows: &Tensor, samples: Vec<f64>, stream: &Stream) -> Result<(Tensor, usize)> {
-    let mut pipeline: Pipeline = defence.build(1.0);
+    let mut pipeline: Pipeline = defence.build(1.0, &[]);
     let updates = Updates { rows: rows.f_to_kind(Kind::Float)?, samples };
     let start = Tensor::f_zeros([rows.size()[1]], (Kind::Float, rows.device()))?;
     // From zero weights, the plain server's step is the aggregate itself.
-    pipeline.step(&start, updates, stream)
+    let stepped = pipeline.step(&start, updates, stream)?;
+    Ok((stepped.weights, stepped.excluded))
 }
 
 /// What attackers would send if the rows of a file were all honest updates.

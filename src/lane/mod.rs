@@ -17,6 +17,7 @@ pub mod train;
 
 use crate::corrupt::{Paint, Present, Samples};
 use crate::data::prepare::Affine;
+use crate::model::layout::{Block, SHARED};
 use crate::seed::Stream;
 use ndarray::Array2;
 use std::sync::Arc;
@@ -121,6 +122,11 @@ pub struct Scored {
 pub trait Engine: Send {
     /// Number of weights P.
     fn parameters(&self) -> usize;
+
+    /// The parts of the model that can be aggregated by themselves; one of everything where an engine knows no parts.
+    fn blocks(&self) -> Vec<Block> {
+        vec![Block { name: SHARED.to_string(), modality: None, offset: 0, len: self.parameters() as i64 }]
+    }
 
     /// Initial weights `[P]` on the device.
     fn init(&self, stream: &Stream) -> Tensor;

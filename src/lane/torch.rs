@@ -5,7 +5,7 @@ use super::pool::BitPool;
 use super::{Engine, EvalJob, Job, Scored, Task, Trained, evaluate, train};
 use crate::data::Dataset;
 use crate::fault::Result;
-use crate::model::Model;
+use crate::model::{Block, Model};
 use crate::seed::Stream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,6 +93,10 @@ impl TorchEngine {
 impl Engine for TorchEngine {
     fn parameters(&self) -> usize {
         self.model.parameters()
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        self.model.blocks()
     }
 
     fn init(&self, stream: &Stream) -> Tensor {

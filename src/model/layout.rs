@@ -44,6 +44,22 @@ pub struct Entry {
     bound: f64,
 }
 
+/// A part of a model that can be aggregated by itself: the encoder of one modality, or what all modalities share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The modality's name, or [`SHARED`].
+    pub name: String,
+    /// The modality whose encoder it is; none for what all share.
+    pub modality: Option<usize>,
+    /// First weight in the flat row.
+    pub offset: i64,
+    /// Number of weights.
+    pub len: i64,
+}
+
+/// Name of the block of fusion and head.
+pub const SHARED: &str = "fusion";
+
 /// All weights of a model, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
@@ -81,6 +97,23 @@ impl Layout {
     /// Whether there is no weight.
     pub fn is_empty(&self) -> bool {
         self.total == 0
+    }
+
+    /// The blocks in order, one after another over the whole row: an encoder a modality, then fusion and head together.
+    pub fn blocks(&self, modalities: &[String]) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        for entry in &self.entries {
+            let modality = modalities.iter().position(|name| *name == entry.block);
+            let len = entry.shape.iter().product::<i64>();
+            match blocks.last_mut() {
+                Some(block) if block.modality == modality => block.len += len,
+                _ => {
+                    let name = modality.map_or(SHARED, |m| &modalities[m]).to_string();
+                    blocks.push(Block { name, modality, offset: entry.offset, len });
+                }
+            }
+        }
+        blocks
     }
 
     /// Initial weights `[P]`: every weight from a stream of its own, so that a layer added later moves no other.

@@ -17,7 +17,7 @@ mod tests;
 
 pub use config::{Config, EncoderConfig, FusionConfig};
 pub use encoder::Input;
-pub use layout::Layout;
+pub use layout::{Block, Layout};
 
 use crate::data::ModalityShape;
 use encoder::Encoder;
@@ -74,6 +74,12 @@ impl Model {
     /// Number of weights P.
     pub fn parameters(&self) -> usize {
         self.layout.len() as usize
+    }
+
+    /// The parts that can be aggregated by themselves, in the order of the flat row.
+    pub fn blocks(&self) -> Vec<Block> {
+        let modalities: Vec<String> = self.shapes.iter().map(|shape| shape.name.clone()).collect();
+        self.layout.blocks(&modalities)
     }
 
     /// Units that dropout decides on in a step of `batch` samples; 0 without dropout.

@@ -136,6 +136,7 @@ impl Fake {
             samples: 640,
             excluded: 0,
             byzantine: 0,
+            stayed: 0,
             bytes: 12 * 2 * 4 * 61_447,
             dev: (evaluated && self.dev).then(|| scores(1)),
             test: evaluated.then(|| scores(0)),

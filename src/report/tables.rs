@@ -59,7 +59,7 @@ pub fn runs(study: &Study) -> Result<Vec<u8>> {
         header.extend(SCORES.map(|(score, _)| format!("{}_{score}", reading.name())));
     }
     header.extend(realised.iter().map(|name| format!("realised.{name}")));
-    header.extend(["clients", "skipped", "parameters", "bytes", "seconds"].map(String::from));
+    header.extend(["clients", "skipped", "stayed", "parameters", "bytes", "seconds"].map(String::from));
     csv(header, study.runs.iter().map(|run| run_row(study, run, &realised)))
 }
 
@@ -83,6 +83,7 @@ fn run_row(study: &Study, run: &Run, realised: &[&str]) -> Vec<String> {
     let bytes: u64 = run.rounds.iter().map(|r| r.bytes).sum();
     row.push(manifest.map(|m| m.clients.to_string()).unwrap_or_default());
     row.push(skipped.to_string());
+    row.push(run.rounds.iter().map(|r| r.stayed).sum::<usize>().to_string());
     row.push(manifest.map(|m| m.parameters.to_string()).unwrap_or_default());
     row.push(bytes.to_string());
     row.push(number(manifest.map(|m| m.seconds)));

@@ -2,8 +2,8 @@
 
 use super::foe::{Foe, Known};
 use super::{Run, score};
-use crate::aggregate::{Updates, server};
-use crate::corrupt::Samples;
+use crate::aggregate::{Senders, Updates, server};
+use crate::corrupt::{Present, Samples};
 use crate::fault::Result;
 use crate::lane::config::Optimizer;
 use crate::lane::{EvalJob, Scored, Trained};
@@ -24,6 +24,17 @@ impl Run {
 
     pub(super) fn is_byzantine(&self, client: usize) -> bool {
         self.byzantine.get(client).copied().unwrap_or(false)
+    }
+
+    /// The modalities that each of these clients has in any sample it trains on, where the strategy asks; one that forges its
+    /// update says that it has all.
+    pub(super) fn owned(&self, clients: &[u64]) -> Option<Vec<Present>> {
+        let forges = self.foe.as_ref().is_some_and(Foe::forges);
+        let owned = |&client: &u64| match self.is_byzantine(client as usize) && forges {
+            true => Present::MAX,
+            false => self.samples(client as usize).present.iter().fold(0, |all, present| all | present),
+        };
+        self.spec.strategy.per_block().then(|| clients.iter().map(owned).collect())
     }
 
     /// Puts what byzantine clients send in place of their honest updates.
@@ -58,12 +69,14 @@ impl Run {
     fn imagine(&self, foe: &Foe, rows: &Tensor, samples: &[f64], clients: &[u64]) -> Result<Tensor> {
         let Optimizer::Sgd(sgd) = &self.spec.train.optimizer;
         let parts = Custom { server: server::Config::default(), ..self.spec.strategy.parts() };
-        let mut copy = parts.build(sgd.lr);
-        copy.restore(self.pipeline.state().into_iter().filter(|(name, _)| !name.starts_with("server.")).collect());
+        let mut copy = parts.build(sgd.lr, &self.blocks);
+        copy.restore(&self.pipeline.state());
         let updates = Updates { rows: rows.shallow_clone(), samples: samples.to_vec() };
         // From zero weights, the plain server's step is the aggregate itself.
         let zero = self.weights.f_zeros_like()?;
-        Ok(copy.step_of(&zero, updates, Some(clients), &foe.imagined(self.round))?.0)
+        let owned = self.owned(clients);
+        let senders = Senders { clients: Some(clients), owned: owned.as_deref() };
+        Ok(copy.step_of(&zero, updates, &senders, &foe.imagined(self.round))?.weights)
     }
 
     /// The test samples with the trigger of a backdoor, where there is one.

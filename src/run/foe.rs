@@ -72,6 +72,11 @@ impl Foe {
         }
     }
 
+    /// Whether the attackers forge what they send, not what they train on.
+    pub fn forges(&self) -> bool {
+        !self.config.kind.on_data()
+    }
+
     /// Whether the attackers use the last change of the global model.
     pub fn remembers(&self) -> bool {
         matches!(self.config.kind, Kind::Rop(_))

@@ -12,12 +12,13 @@ pub mod world;
 #[cfg(test)]
 mod tests;
 
-use crate::aggregate::{Pipeline, State, Updates};
+use crate::aggregate::{Pipeline, Senders, State, Updates};
 use crate::attack;
 use crate::corrupt::Samples;
 use crate::fault::{Error, Result};
 use crate::lane::config::{Config as Train, Optimizer};
 use crate::lane::{Engine, EvalJob, Hyper, Job, Scored, Trained};
+use crate::model::Block;
 use crate::record::{ClientScore, Metric, RoundRow, Scores, Stop};
 use crate::seed::Stream;
 use crate::strategy::{self, Shape};
@@ -62,6 +63,8 @@ pub struct Run {
     stream: Stream,
     shape: Shape,
     mu: f64,
+    /// The parts of the model that a strategy may aggregate apart.
+    blocks: Vec<Block>,
     pipeline: Pipeline,
     foe: Option<Foe>,
     /// Who is byzantine this round, one flag a client; empty where nobody is.
@@ -84,10 +87,12 @@ impl Run {
         let stream = Stream::root(spec.seed);
         let parts = spec.strategy.parts();
         let Optimizer::Sgd(sgd) = &spec.train.optimizer;
+        let blocks = engine.blocks();
         Self {
             shape: spec.strategy.shape(),
             mu: parts.local.terms().mu,
-            pipeline: parts.build(sgd.lr),
+            pipeline: parts.build(sgd.lr, &blocks),
+            blocks,
             foe: Foe::new(spec.attack.as_ref(), &world, &stream),
             byzantine: Vec::new(),
             moved: None,
@@ -214,6 +219,7 @@ impl Run {
             samples,
             excluded: 0,
             byzantine: able.iter().filter(|&&client| self.is_byzantine(client)).count(),
+            stayed: 0,
             bytes: 0,
             dev: None,
             test: None,
@@ -223,7 +229,7 @@ impl Run {
         match self.shape {
             Shape::Federated => {
                 row.bytes = 2 * 4 * (trained.len() * self.weights.numel()) as u64;
-                row.excluded = self.aggregate(&trained, &able)?;
+                (row.excluded, row.stayed) = self.aggregate(&trained, &able)?;
             }
             Shape::Centralised => {
                 for t in trained {
@@ -250,23 +256,27 @@ impl Run {
         Ok(())
     }
 
-    /// The server step; gives the number of rows set aside. A round with nobody keeps the weights.
-    fn aggregate(&mut self, trained: &[Trained], able: &[usize]) -> Result<usize> {
+    /// The server step; gives the number of rows set aside and that of blocks that stay. A round with nobody keeps the
+    /// weights.
+    fn aggregate(&mut self, trained: &[Trained], able: &[usize]) -> Result<(usize, usize)> {
         if trained.is_empty() {
-            return Ok(0);
+            return Ok((0, self.pipeline.chains.len()));
         }
         let mut rows: Vec<Tensor> = trained.iter().map(|t| t.delta.shallow_clone()).collect();
         self.forge(&mut rows, trained, able)?;
         let samples = trained.iter().map(|t| t.samples as f64).collect();
         let updates = Updates { rows: Tensor::f_stack(&rows, 0)?, samples };
+        drop(rows);
         let stream = self.stream.named("aggregate").at(self.round as u64);
         let clients: Vec<u64> = trained.iter().map(|t| able[t.place] as u64).collect();
-        let (weights, excluded) = self.pipeline.step_of(&self.weights, updates, Some(&clients), &stream)?;
+        let owned = self.owned(&clients);
+        let senders = Senders { clients: Some(&clients), owned: owned.as_deref() };
+        let stepped = self.pipeline.step_of(&self.weights, updates, &senders, &stream)?;
         if self.foe.as_ref().is_some_and(Foe::remembers) {
-            self.moved = Some(weights.f_sub(&self.weights)?);
+            self.moved = Some(stepped.weights.f_sub(&self.weights)?);
         }
-        self.weights = weights;
-        Ok(excluded)
+        self.weights = stepped.weights;
+        Ok((stepped.excluded, stepped.stayed))
     }
 
     fn is_finite(&self) -> Result<bool> {
@@ -374,7 +384,7 @@ impl Run {
         if !found {
             return Err(Error::Failed("the checkpoint holds no weights of this model".into()));
         }
-        self.pipeline.restore(strategy);
+        self.pipeline.restore(&strategy);
         self.round = round;
         Ok(())
     }

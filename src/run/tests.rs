@@ -1,5 +1,6 @@
 //! The runner against a learner whose training has a closed form: no model, no data, milliseconds.
 
+mod blocks;
 mod byzantine;
 
 use super::world::{EvalSet, World};
@@ -138,6 +139,7 @@ fn a_row_tells_who_trained_on_what() {
         samples: 3,
         excluded: 0,
         byzantine: 0,
+        stayed: 0,
         bytes: 2 * 4 * 2,
         dev: None,
         test: None,

@@ -66,7 +66,11 @@ impl Scenario {
             let problem = format!("is more than the {clients} clients of the partition");
             c.inside("train", |c| c.fault("cohort", problem, format!("a whole number from 1 to {clients}"), ""));
         }
-        c.inside("strategy", |c| self.strategy.check(c, self.train.cohort.size(clients)));
+        c.inside("strategy", |c| {
+            self.strategy.check(c, self.train.cohort.size(clients));
+            let names: Vec<String> = data.modalities.iter().map(|m| m.shape.name.clone()).collect();
+            self.strategy.check_data(c, &names);
+        });
         c.inside("evaluate", |c| self.check_scores(c, data));
     }
 

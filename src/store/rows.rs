@@ -6,7 +6,7 @@ use crate::record::{RoundRow, Scores};
 use std::io::Write;
 
 /// The columns of a run's `rounds.csv`.
-pub const HEADER: &str = "round,train_loss,clients,skipped,samples,excluded,byzantine,bytes,\
+pub const HEADER: &str = "round,train_loss,clients,skipped,samples,excluded,byzantine,stayed,bytes,\
     dev_loss,dev_accuracy,dev_macro_f1,dev_uar,dev_top_k,dev_worst_10,\
     test_loss,test_accuracy,test_macro_f1,test_uar,test_top_k,test_worst_10,attack_success,seconds";
 
@@ -31,7 +31,9 @@ pub fn number(value: Option<f64>) -> String {
 /// The cells of a row, one a column of [`HEADER`].
 pub fn cells(row: &RoundRow) -> Vec<String> {
     let mut cells = vec![row.round.to_string(), number(row.train_loss)];
-    cells.extend([row.clients, row.skipped, row.samples, row.excluded, row.byzantine].map(|n| n.to_string()));
+    cells.extend(
+        [row.clients, row.skipped, row.samples, row.excluded, row.byzantine, row.stayed].map(|n| n.to_string()),
+    );
     cells.push(row.bytes.to_string());
     for scores in [&row.dev, &row.test] {
         cells.extend(SCORES.map(|(_, get)| number(scores.as_ref().and_then(get))));
@@ -46,7 +48,7 @@ pub fn cells(row: &RoundRow) -> Vec<String> {
 /// ```
 /// # use fedrobust::{record::RoundRow, store::same_result};
 /// # let row = RoundRow { round: 1, train_loss: None, clients: 1, skipped: 0, samples: 8, excluded: 0,
-/// #     byzantine: 0, bytes: 0, dev: None, test: None, attack_success: None, seconds: 0.5 };
+/// #     byzantine: 0, stayed: 0, bytes: 0, dev: None, test: None, attack_success: None, seconds: 0.5 };
 /// assert!(same_result(&row, &RoundRow { seconds: 9.0, ..row.clone() }));
 /// assert!(!same_result(&row, &RoundRow { samples: 7, ..row.clone() }));
 /// ```
@@ -90,11 +92,12 @@ fn parse(line: &str) -> Option<RoundRow> {
         samples: cells[4].parse().ok()?,
         excluded: cells[5].parse().ok()?,
         byzantine: cells[6].parse().ok()?,
-        bytes: cells[7].parse().ok()?,
-        dev: scores(8)?,
-        test: scores(14)?,
-        attack_success: optional(20)?,
-        seconds: cells[21].parse().ok()?,
+        stayed: cells[7].parse().ok()?,
+        bytes: cells[8].parse().ok()?,
+        dev: scores(9)?,
+        test: scores(15)?,
+        attack_success: optional(21)?,
+        seconds: cells[22].parse().ok()?,
     })
 }
 
@@ -135,6 +138,7 @@ mod tests {
             samples: 320,
             excluded: 0,
             byzantine: 2,
+            stayed: 3,
             bytes: 1_000_000,
             dev: None,
             test: Some(test),
@@ -150,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_row_is_one_line_with_nothing_for_what_is_undefined() {
-        assert_eq!(cells(&row(3, Some(0.1), 0.5)).join(","), "3,0.1,5,1,320,0,2,1000000,,,,,,,,,0.5,,,0.25,,0.5");
+        assert_eq!(cells(&row(3, Some(0.1), 0.5)).join(","), "3,0.1,5,1,320,0,2,3,1000000,,,,,,,,,0.5,,,0.25,,0.5");
         assert_eq!(cells(&row(3, None, 0.5)).len(), HEADER.split(',').count());
     }
 

@@ -31,6 +31,7 @@ fn row(round: usize) -> RoundRow {
         samples: 10,
         excluded: 0,
         byzantine: 0,
+        stayed: 0,
         bytes: 80,
         dev: None,
         test: Some(test),
@@ -202,7 +203,7 @@ fn a_folder_that_holds_no_results_or_another_format_is_refused() {
     assert_eq!(
         message(),
         format!(
-            "{shown}: was made by a newer fedrobust (format 99, this one knows 2); use that one, or run the scenario into another folder (--out DIR)"
+            "{shown}: was made by a newer fedrobust (format 99, this one knows {FORMAT}); use that one, or run the scenario into another folder (--out DIR)"
         )
     );
     assert!(Store::open(folder.path()).is_err());
@@ -210,7 +211,7 @@ fn a_folder_that_holds_no_results_or_another_format_is_refused() {
     assert_eq!(
         message(),
         format!(
-            "{shown}: was made by an older fedrobust (format 0, this one knows 2); run the scenario again into another folder (--out DIR)"
+            "{shown}: was made by an older fedrobust (format 0, this one knows {FORMAT}); run the scenario again into another folder (--out DIR)"
         )
     );
     fs::write(&path, "{").unwrap();

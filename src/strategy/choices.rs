@@ -115,6 +115,21 @@ pub const CHOICES: &[About] = &[
                 default: "\"exclude\"",
                 meaning: "updates with a NaN or an infinity: \"exclude\" sets them aside, \"propagate\" lets rules meet them, \"error\" ends the run",
             },
+            Parameter {
+                name: "too-few",
+                default: "\"error\"",
+                meaning: "a round with fewer rows than a member needs: \"error\" ends the run, \"skip\" leaves the model (or the block) as it is and counts it",
+            },
+            Parameter {
+                name: "per-block",
+                default: "false",
+                meaning: "true aggregates each modality's encoder, and fusion and head, apart, over the clients that own them",
+            },
+            Parameter {
+                name: "blocks",
+                default: "{}",
+                meaning: "with per-block what is different in a block, a modality or fusion: { NAME = { f, pre, aggregate } }",
+            },
         ],
     },
 ];

@@ -150,3 +150,63 @@ fn bucketing_leaves_fewer_rows_to_those_behind_it() {
     assert!(faults(chain, 9).is_empty());
     assert_eq!(faults(chain, 8)[0].1, "is too large for 4 rows a round (2 f = 4 of them)");
 }
+
+#[test]
+fn faults_of_blocks_name_the_block() {
+    let said =
+        |text: &str| faults(text, 8).into_iter().map(|(path, problem)| format!("{path} {problem}")).collect::<Vec<_>>();
+    assert_eq!(
+        said("custom = { aggregate.krum = { f = 2 }, blocks.gyro.f = 1 }"),
+        ["custom.blocks is given, but blocks are not aggregated apart"]
+    );
+    assert_eq!(
+        said("custom = { per-block = true, aggregate = { krum = { f = 2 } }, blocks.gyro.f = 3 }"),
+        ["custom.blocks.gyro.f is too large for 8 rows a round (it needs 2 f + 3 = 9 of them)"]
+    );
+    assert_eq!(
+        said("custom = { per-block = true, aggregate = { krum = { f = 3 } }, blocks.gyro.f = 1 }"),
+        ["custom.aggregate.krum.f is too large for 8 rows a round (it needs 2 f + 3 = 9 of them)"]
+    );
+    assert_eq!(
+        said("custom = { per-block = true, blocks.gyro = { f = 1, aggregate.median = {} } }"),
+        ["custom.blocks.gyro.f is given, but no member of the block's chain takes one"]
+    );
+    assert_eq!(
+        said(
+            "custom = { per-block = true, blocks.fusion = { pre = [{ clip = { norm = 0.0 } }], aggregate.mda = { f = 4 } } }"
+        ),
+        [
+            "custom.blocks.fusion.pre.0.clip.norm is not a positive number",
+            "custom.blocks.fusion.aggregate.mda.f is too large for 8 rows a round (it needs 2 f + 1 = 9 of them)"
+        ]
+    );
+}
+
+#[test]
+fn blocks_are_those_of_the_data() {
+    let said = |text: &str, modalities: &[&str]| {
+        let mut c = Checker::default();
+        parse(text).check_data(&mut c, &modalities.iter().map(|name| name.to_string()).collect::<Vec<_>>());
+        c.faults.into_iter().map(|f| format!("{} {}; {}", f.path, f.problem, f.allowed)).collect::<Vec<_>>()
+    };
+    let text = "custom = { per-block = true, aggregate.krum = {}, blocks.gyro.f = 1, blocks.fusion.f = 1 }";
+    assert!(said(text, &["acc", "gyro"]).is_empty());
+    assert_eq!(said(text, &["acc"]), ["custom.blocks.gyro names no block of the model; acc, fusion"]);
+    assert_eq!(
+        said("custom = { per-block = true }", &["fusion"]),
+        ["custom.per-block cannot tell the modality fusion from the block fusion of what modalities share; false"]
+    );
+    assert!(said("custom = {}", &["fusion"]).is_empty());
+}
+
+#[test]
+fn a_label_tells_of_blocks_and_of_rounds_with_too_few_rows() {
+    let label = |text: &str| parse(text).label();
+    assert_eq!(label("custom = { per-block = true }"), "mean + per-block");
+    assert_eq!(
+        label(
+            "custom = { per-block = true, too-few = 'skip', aggregate = { krum = { f = 2 } }, blocks = { gyro = { f = 1 }, fusion = { aggregate = { median = {} } } } }"
+        ),
+        "krum (f 2) + too-few skip + per-block (fusion: median, gyro: f 1)"
+    );
+}

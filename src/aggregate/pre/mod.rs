@@ -71,6 +71,15 @@ impl Config {
         }
     }
 
+    /// The same with another f, where it takes one.
+    pub fn with_f(&self, f: usize) -> Option<Self> {
+        match self {
+            Config::Arc(_) => Some(Config::Arc(arc::Config { f })),
+            Config::Nnm(_) => Some(Config::Nnm(nnm::Config { f })),
+            Config::Clip(_) | Config::Bucketing(_) => None,
+        }
+    }
+
     /// Builds it.
     pub fn build(&self) -> Box<dyn Pre> {
         match self {

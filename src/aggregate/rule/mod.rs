@@ -185,6 +185,38 @@ impl Config {
         }
     }
 
+    /// The same with another f, where it takes one.
+    pub fn with_f(&self, f: usize) -> Option<Self> {
+        let mut config = self.clone();
+        let slot = match &mut config {
+            Config::TrimmedMean(config) => {
+                config.share = None;
+                &mut config.f
+            }
+            Config::Meamed(config) => &mut config.f,
+            Config::Krum(config) => &mut config.f,
+            Config::MultiKrum(config) => &mut config.f,
+            Config::Bulyan(config) => &mut config.f,
+            Config::Mda(config) => &mut config.f,
+            Config::Monna(config) => &mut config.f,
+            Config::Caf(config) => &mut config.f,
+            Config::Smea(config) => &mut config.f,
+            Config::Dnc(config) => &mut config.f,
+            Config::Mean(_)
+            | Config::Median(_)
+            | Config::GeometricMedian(_)
+            | Config::CenteredClipping(_)
+            | Config::ClippedClustering(_)
+            | Config::Signguard(_)
+            | Config::SignVote(_)
+            | Config::Foolsgold(_)
+            | Config::Flame(_)
+            | Config::DpMean(_) => return None,
+        };
+        *slot = Some(f);
+        Some(config)
+    }
+
     /// Builds the rule.
     pub fn build(&self) -> Box<dyn Rule> {
         match self.clone() {

@@ -82,6 +82,11 @@ impl Config {
         }
     }
 
+    /// Whether it treats every weight by itself, so that blocks of weights may have one each.
+    pub fn by_weight(&self) -> bool {
+        !matches!(self, Config::Crfl(_))
+    }
+
     /// Builds it; `client_lr` is what some pseudo-gradients are divided by.
     pub fn build(&self, client_lr: f64) -> Box<dyn Server> {
         match self {

@@ -6,7 +6,7 @@ use super::{assert_close, bits, random, unwritten};
 use crate::data::ModalityShape;
 use crate::model::config::{Attention, Concat, ConvGru, Hidden};
 use crate::model::layer::{Masks, loss};
-use crate::model::{Config, EncoderConfig, FusionConfig, Input, Model};
+use crate::model::{Block, Config, EncoderConfig, FusionConfig, Input, Model};
 use std::collections::BTreeMap;
 use tch::{Kind, Reduction, Tensor};
 
@@ -233,6 +233,24 @@ fn what_an_absent_modality_holds_never_reaches_the_logits() {
             input.values += noise * absent.unsqueeze(-1).unsqueeze(-1);
         }
         assert_eq!(case.logits(), before);
+    }
+}
+
+#[test]
+fn blocks_cover_the_row_and_an_encoder_that_met_no_sample_gets_no_gradient() {
+    for fusion in fusions() {
+        let mut case = case(3, fusion, false, true, false);
+        let blocks = case.model.blocks();
+        let names: Vec<&str> = blocks.iter().map(|block| block.name.as_str()).collect();
+        assert_eq!(names, ["conv", "steps", "pooled", "fusion"]);
+        let ends: Vec<i64> = blocks.iter().map(|block| block.offset + block.len).collect();
+        let starts: Vec<i64> = blocks.iter().map(|block| block.offset).collect();
+        assert_eq!((starts[0], &starts[1..], ends[3]), (0, &ends[..3], case.model.layout.len()));
+        assert_eq!(blocks.iter().map(|block| block.modality).collect::<Vec<_>>(), [Some(0), Some(1), Some(2), None]);
+        let _ = case.inputs[1].present.as_mut().unwrap().zero_();
+        let (_, grads) = case.found(false);
+        let moved = |block: &Block| grads.narrow(1, block.offset, block.len).abs().sum(Kind::Float).double_value(&[]);
+        assert_eq!(blocks.iter().map(|block| moved(block) > 0.0).collect::<Vec<_>>(), [true, false, true, true]);
     }
 }
 
