@@ -12,6 +12,8 @@
 //! assert_eq!(order.rng().random::<u64>(), again.rng().random::<u64>());
 //! ```
 
+pub mod numpy;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

@@ -8,6 +8,7 @@
 //!
 //! By hand: u = 0.7, 0.1, 0.4 and rate 0.5 hit the second and third; exact: round(1.5) = 2 smallest, the same two.
 
+use super::draw::{DRAW, Draw};
 use crate::fault::{About, Checker, Parameter};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
@@ -20,16 +21,25 @@ pub struct Config {
     pub rate: f64,
     /// Exactly `round(rate · n)` of each client, not a coin a sample.
     pub exact: bool,
+    /// Where the luck comes from, where it is not the run's seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw: Option<Draw>,
 }
 
 impl Config {
     /// Ranges.
     pub fn check(&self, c: &mut Checker) {
         c.rate("rate", self.rate);
+        if let Some(draw) = &self.draw {
+            draw.check(c, self.exact);
+        }
     }
 
     /// Which of `n` samples of client `k` stay labelled.
     pub(super) fn labelled(&self, n: usize, k: usize, stream: &Stream) -> Vec<bool> {
+        if let Some(draw) = &self.draw {
+            return draw.hits(n, self.rate, k as u64, 0).into_iter().map(|hit| !hit).collect();
+        }
         let drawn = super::uniforms(n, &stream.named("missing-labels").at(k as u64));
         super::hits(&drawn, self.rate, self.exact).into_iter().map(|hit| !hit).collect()
     }
@@ -44,5 +54,6 @@ pub const ABOUT: About = About {
     parameters: &[
         Parameter { name: "rate", default: "0.0", meaning: "share of samples hit, 0 to 1" },
         Parameter { name: "exact", default: "false", meaning: "exactly round(rate n) samples of each client" },
+        DRAW,
     ],
 };

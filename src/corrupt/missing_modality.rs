@@ -10,6 +10,7 @@
 //!
 //! By hand: two clients, u = 0.3 and 0.6 for the gyroscope: rate 0.5 takes it from the first, 0.7 from both.
 
+use super::draw::{DRAW, Draw};
 use super::{Facts, Present};
 use crate::fault::{About, Checker, Parameter};
 use crate::seed::Stream;
@@ -29,6 +30,9 @@ pub struct Config {
     /// Rate by modality, where it differs from `rate`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rates: BTreeMap<String, f64>,
+    /// Where the luck comes from, where it is not the run's seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw: Option<Draw>,
 }
 
 /// Who loses a modality.
@@ -57,6 +61,7 @@ pub const ABOUT: About = About {
             meaning: "exactly round(rate n) of the clients, or of each client's samples",
         },
         Parameter { name: "rates", default: "{}", meaning: "rate by modality, for example { gyroscope = 0.5 }" },
+        DRAW,
     ],
 };
 
@@ -65,6 +70,12 @@ impl Config {
     pub fn check(&self, c: &mut Checker) {
         c.rate("rate", self.rate);
         c.inside("rates", |c| self.rates.iter().for_each(|(name, &rate)| c.rate(name, rate)));
+        if let Some(draw) = &self.draw {
+            draw.check(c, self.exact);
+            if self.per != Per::Client {
+                c.fault("per", "cannot be had of FedMultimodal's law", "client", "Remove per or draw.");
+            }
+        }
     }
 
     /// Names of modalities.
@@ -88,6 +99,13 @@ impl Config {
         for (m, name) in facts.modalities.iter().enumerate() {
             let stream = stream.named("missing-modality").named(name);
             let rate = self.rate_of(name);
+            if let Some(draw) = &self.draw {
+                for (mine, group) in present.iter_mut().zip(groups) {
+                    let gone = draw.hits(1, rate, group.key, m as u32)[0];
+                    mine.iter_mut().filter(|_| gone).for_each(|p| *p &= !(1 << m));
+                }
+                continue;
+            }
             if self.per == Per::Client {
                 let drawn: Vec<f64> = groups.iter().flat_map(|g| super::uniforms(1, &stream.at(g.key))).collect();
                 for (mine, hit) in present.iter_mut().zip(super::hits(&drawn, rate, self.exact)) {

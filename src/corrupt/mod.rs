@@ -10,6 +10,7 @@
 //! (named by corruption, modality and client), so that turning one on does not move the others, and a higher rate hits
 //! all that a lower rate hits.
 
+pub mod draw;
 mod forged;
 pub mod label_noise;
 pub mod missing_labels;
@@ -147,6 +148,11 @@ impl Config {
         self.walk(c, |c, noise| noise.check(c), |c, missing| missing.check(c));
         if let Some(config) = &self.missing_labels {
             c.inside("missing-labels", |c| config.check(c));
+        }
+        let at_test = self.test.as_ref().and_then(|test| test.missing_modality.as_ref());
+        if at_test.is_some_and(|config| config.draw.is_some()) {
+            let (what, how) = ("is a law of training data: FedMultimodal tests on clean data", "Remove it here.");
+            c.inside("test", |c| c.inside("missing-modality", |c| c.fault("draw", what, "no draw", how)));
         }
     }
 

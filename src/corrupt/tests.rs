@@ -33,7 +33,7 @@ fn modality(rate: f64, per: Per, exact: bool) -> Config {
 }
 
 fn labels(rate: f64, exact: bool) -> Config {
-    Config { missing_labels: Some(missing_labels::Config { rate, exact }), ..Default::default() }
+    Config { missing_labels: Some(missing_labels::Config { rate, exact, draw: None }), ..Default::default() }
 }
 
 fn noise(rate: f64, exact: bool) -> Config {
@@ -175,6 +175,67 @@ fn every_fault_is_found_and_says_where() {
         ]
     );
     assert!(faults(&noise(0.3, false), &facts(&names)).is_empty());
+}
+
+/// Clients without the first modality, without the second, without both, with both.
+fn losses(clients: usize, first: u32, rate: f64) -> [usize; 4] {
+    let draw = Some(draw::Draw::Fedmultimodal(draw::Fedmultimodal { first }));
+    let missing = missing_modality::Config { rate, draw, ..Default::default() };
+    let share = |k: usize| Share { name: k.to_string(), natural: None, rows: vec![0, 1] };
+    let config = Config { missing_modality: Some(missing), ..Default::default() };
+    let (clients, _) = config.apply((0..clients).map(share).collect(), &facts(&names()), &Stream::root(1));
+    let count = |wanted: &dyn Fn(u32) -> bool| {
+        assert!(clients.iter().all(|c| c.present[0] == c.present[1]), "a client loses a modality with all its samples");
+        clients.iter().filter(|c| wanted(c.present[0])).count()
+    };
+    [count(&|p| p & 1 == 0), count(&|p| p & 2 == 0), count(&|p| p == 0), count(&|p| p == 3)]
+}
+
+#[test]
+fn modalities_are_lost_as_often_as_in_fedmultimodals_own_files() {
+    // Clients, seed of the first, and what its scripts take at rates 0.1 to 0.5 (read from runs of its code).
+    let tables = [
+        (105, 2, [[8, 11, 1, 87], [20, 21, 3, 67], [27, 32, 6, 52], [36, 38, 11, 42], [49, 50, 24, 30]]),
+        (65, 2, [[6, 5, 1, 55], [16, 12, 2, 39], [21, 19, 4, 29], [24, 23, 7, 25], [30, 28, 12, 19]]),
+        (33, 2, [[2, 3, 0, 28], [8, 8, 1, 18], [11, 12, 2, 12], [13, 14, 4, 10], [17, 16, 8, 8]]),
+        (100, 0, [[8, 9, 1, 84], [20, 19, 3, 64], [27, 30, 6, 49], [36, 36, 11, 39], [47, 49, 23, 27]]),
+        (
+            1000,
+            0,
+            [[90, 90, 8, 828], [200, 198, 32, 634], [293, 297, 70, 480], [388, 391, 140, 361], [481, 486, 225, 258]],
+        ),
+    ];
+    for (clients, first, wanted) in tables {
+        for (i, wanted) in wanted.into_iter().enumerate() {
+            let rate = (i + 1) as f64 / 10.0;
+            assert_eq!(losses(clients, first, rate), wanted, "{clients} clients at {rate}");
+        }
+    }
+}
+
+#[test]
+fn fedmultimodals_law_refuses_what_it_does_not_have() {
+    let names = names();
+    let draw = Some(draw::Draw::Fedmultimodal(draw::Fedmultimodal::default()));
+    let missing = missing_modality::Config { rate: 0.5, per: Per::Sample, exact: true, draw, ..Default::default() };
+    let test = missing_modality::Config { rate: 0.5, draw, ..Default::default() };
+    let config = Config {
+        missing_labels: Some(missing_labels::Config { rate: 0.5, exact: true, draw }),
+        missing_modality: Some(missing),
+        test: Some(TestConfig { missing_modality: Some(test) }),
+        ..Default::default()
+    };
+    let exact = "cannot be had of FedMultimodal's law; false; Remove exact or draw.";
+    assert_eq!(
+        faults(&config, &facts(&names)),
+        [
+            format!("missing-modality.exact: {exact}"),
+            "missing-modality.per: cannot be had of FedMultimodal's law; client; Remove per or draw.".to_string(),
+            format!("missing-labels.exact: {exact}"),
+            "test.missing-modality.draw: is a law of training data: FedMultimodal tests on clean data; no draw; Remove it here."
+                .to_string(),
+        ]
+    );
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub enum Test {
     HeldOutClients(Share),
     /// The last share of each natural client's samples, class by class.
     Fraction(Share),
+    /// One of k folds over the natural clients is held out whole.
+    Fold(Fold),
 }
 
 impl Default for Test {
@@ -59,6 +61,22 @@ pub struct Share {
 impl Default for Share {
     fn default() -> Self {
         Self { share: 0.3 }
+    }
+}
+
+/// A fold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Fold {
+    /// Which, from 1 to `of`.
+    pub fold: usize,
+    /// Number of folds.
+    pub of: usize,
+}
+
+impl Default for Fold {
+    fn default() -> Self {
+        Self { fold: 1, of: 5 }
     }
 }
 
@@ -93,22 +111,47 @@ pub const CHOICES: &[About] = &[
         source: "",
         parameters: SHARE,
     },
+    About {
+        name: "fold",
+        summary: "Cross-validation over natural clients: the clients of one fold are held out whole, whatever the seed.",
+        formula: "clients in order, cut into pieces whose sizes differ by at most one, the larger first",
+        source: "scikit-learn's KFold without shuffling, as in Feng et al., FedMultimodal, KDD 2023 (KU-HAR, CREMA-D)",
+        parameters: &[
+            Parameter { name: "fold", default: "1", meaning: "which fold is held out, from 1 to of" },
+            Parameter { name: "of", default: "5", meaning: "number of folds, from 2 to the number of clients" },
+        ],
+    },
 ];
 
 impl Config {
     /// Ranges.
     pub fn check(&self, c: &mut Checker) {
         c.below_one("dev", self.dev);
-        let (name, share) = match &self.test {
-            Test::HeldOutClients(share) => ("held-out-clients", share.share),
-            Test::Fraction(share) => ("fraction", share.share),
-        };
-        if !(share > 0.0 && share < 1.0) {
+        match &self.test {
+            Test::HeldOutClients(share) => share.check(c, "held-out-clients"),
+            Test::Fraction(share) => share.check(c, "fraction"),
+            Test::Fold(fold) => c.inside("test", |c| c.inside("fold", |c| fold.check(c))),
+        }
+    }
+}
+
+impl Share {
+    fn check(&self, c: &mut Checker, name: &str) {
+        if !(self.share > 0.0 && self.share < 1.0) {
             c.inside("test", |c| {
                 c.inside(name, |c| {
                     c.fault("share", "is out of range", "a number above 0 and below 1", "Write 0.3 for 30 %.");
                 });
             });
+        }
+    }
+}
+
+impl Fold {
+    fn check(&self, c: &mut Checker) {
+        c.at_least("of", self.of, 2);
+        if !(1..=self.of).contains(&self.fold) {
+            c.fault("fold", "is no fold", format!("a whole number from 1 to {}", self.of), "");
         }
     }
 }
@@ -135,6 +178,7 @@ pub fn split(data: &Dataset, config: &Config, stream: &Stream) -> Result<Split> 
         (train, test) = match &config.test {
             Test::HeldOutClients(share) => hold_out(data, &train, share.share, stream)?,
             Test::Fraction(share) => carve(data, &train, share.share),
+            Test::Fold(fold) => hold_fold(data, &train, fold)?,
         };
     }
     if dev.is_empty() {
@@ -171,6 +215,23 @@ fn hold_out(data: &Dataset, rows: &[u32], share: f64, stream: &Stream) -> Result
     clients.shuffle(&mut stream.rng());
     let held = ((share * clients.len() as f64).round() as usize).clamp(1, clients.len() - 1);
     let held: BTreeSet<u32> = clients.into_iter().take(held).collect();
+    let (out, kept) = rows.iter().partition(|&&r| held.contains(&data.client[r as usize]));
+    Ok((kept, out))
+}
+
+/// Training rows and the rows of the clients of one fold.
+fn hold_fold(data: &Dataset, rows: &[u32], fold: &Fold) -> Result<(Vec<u32>, Vec<u32>)> {
+    let clients: BTreeSet<u32> = rows.iter().map(|&r| data.client[r as usize]).collect();
+    let n = clients.len();
+    if fold.of > n {
+        return Err(Error::Invalid(format!(
+            "split.test.fold.of = {}: {} has {n} natural clients; a whole number from 2 to {n} is possible",
+            fold.of, data.name
+        )));
+    }
+    // The first n mod k folds hold one client more.
+    let end = |k: usize| k * (n / fold.of) + k.min(n % fold.of);
+    let held: BTreeSet<u32> = clients.into_iter().take(end(fold.fold)).skip(end(fold.fold - 1)).collect();
     let (out, kept) = rows.iter().partition(|&&r| held.contains(&data.client[r as usize]));
     Ok((kept, out))
 }

@@ -133,3 +133,27 @@ fn a_window_is_normalised_by_itself_and_zeros_beyond_its_length_stay() {
     let wanted = [-one, one, 0.0, 0.0];
     assert!(data.modalities[0].values.iter().zip(wanted).all(|(x, w)| (x - w).abs() < 1e-6));
 }
+
+#[test]
+fn folds_hold_every_client_out_once_whatever_the_seed() {
+    let client: Vec<u32> = (0..14).map(|i| i / 2).collect();
+    let data = world(&[0; 14], &client, None);
+    let held = |fold, of, seed| {
+        let config = Config { dev: 0.0, test: Test::Fold(Fold { fold, of }) };
+        let split = split(&data, &config, &Stream::root(seed)).unwrap();
+        split.test.iter().map(|&r| client[r as usize]).collect::<BTreeSet<_>>()
+    };
+    // KFold(3) of 7: 3, 2 and 2 clients.
+    let folds: Vec<Vec<u32>> = (1..=3).map(|fold| held(fold, 3, 0).into_iter().collect()).collect();
+    assert_eq!(folds, [vec![0, 1, 2], vec![3, 4], vec![5, 6]]);
+    assert_eq!(held(2, 3, 0), held(2, 3, 9));
+    let config = Config { dev: 0.0, test: Test::Fold(Fold { fold: 1, of: 8 }) };
+    let error = split(&data, &config, &Stream::root(0)).unwrap_err().to_string();
+    assert_eq!(error, "split.test.fold.of = 8: toy has 7 natural clients; a whole number from 2 to 7 is possible");
+    let mut c = Checker::default();
+    Config { dev: 0.0, test: Test::Fold(Fold { fold: 6, of: 5 }) }.check(&mut c);
+    assert_eq!(
+        (c.faults[0].path.as_str(), c.faults[0].allowed.as_str()),
+        ("test.fold.fold", "a whole number from 1 to 5")
+    );
+}

@@ -11,6 +11,9 @@ pub struct Config {
     pub rounds: usize,
     /// Clients drawn a round: an integer is a count, a number with a point a fraction of all.
     pub cohort: Cohort,
+    /// Who is drawn, where it is not by the run's seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw: Option<Draw>,
     /// Samples a local step.
     pub batch: usize,
     /// Passes over a client's samples a round.
@@ -21,9 +24,30 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rounds: 50, cohort: Cohort::Fraction(0.1), batch: 16, epochs: 1, optimizer: Optimizer::default() }
+        Self {
+            rounds: 50,
+            cohort: Cohort::Fraction(0.1),
+            draw: None,
+            batch: 16,
+            epochs: 1,
+            optimizer: Optimizer::default(),
+        }
     }
 }
+
+/// Another way to draw cohorts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Draw {
+    /// FedMultimodal's: round t, from 0, seeds NumPy's legacy generator with t and chooses from the clients, whose names are
+    /// sorted as text; so all seeds and strategies have the same cohorts.
+    Fedmultimodal(Plain),
+}
+
+/// No parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plain {}
 
 /// Clients drawn a round.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,12 +5,15 @@
 //! | `natural` | the people, sites or devices of the data | |
 //! | `dirichlet` | label skew, over all samples or inside natural clients | Hsu et al. 2019; FedMultimodal |
 //! | `iid` | equal random shares | |
+//! | `fedmultimodal` | those of the reference, to the letter | Feng et al., KDD 2023 |
 
 pub mod dirichlet;
+pub mod fedmultimodal;
 pub mod iid;
 pub mod natural;
 
-use crate::data::{Dataset, prepare::Split};
+use crate::data::Dataset;
+use crate::data::prepare::{self, Split};
 use crate::fault::{About, Checker, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ pub enum Config {
     Dirichlet(dirichlet::Config),
     /// Equal random shares.
     Iid(iid::Config),
+    /// FedMultimodal's own split and deal.
+    Fedmultimodal(fedmultimodal::Config),
 }
 
 impl Default for Config {
@@ -35,7 +40,7 @@ impl Default for Config {
 }
 
 /// Every choice, for `fedrobust list partition`.
-pub const CHOICES: &[About] = &[natural::ABOUT, dirichlet::ABOUT, iid::ABOUT];
+pub const CHOICES: &[About] = &[natural::ABOUT, dirichlet::ABOUT, iid::ABOUT, fedmultimodal::ABOUT];
 
 /// One client's share: before any corruption.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +49,7 @@ pub struct Share {
     pub name: String,
     /// The natural client it lies in, where it lies in one.
     pub natural: Option<u32>,
-    /// Its training samples, ascending.
+    /// Its training samples, ascending, but for `fedmultimodal`.
     pub rows: Vec<u32>,
 }
 
@@ -55,18 +60,34 @@ impl Config {
             Config::Natural(_) => {}
             Config::Dirichlet(config) => c.inside("dirichlet", |c| config.check(c)),
             Config::Iid(config) => c.inside("iid", |c| config.check(c)),
+            Config::Fedmultimodal(config) => c.inside("fedmultimodal", |c| config.check(c)),
         }
     }
 
-    /// Deals the training samples.
+    /// Splits the data and deals the training samples; `stream` is the run's root.
     ///
     /// # Errors
-    /// A partition that cannot be: more clients than samples, no redraw that reaches the minimum size, a client without samples.
-    pub fn deal(&self, data: &Dataset, split: &Split, stream: &Stream) -> Result<Vec<Share>> {
+    /// A split or a partition that cannot be: more clients than samples, no redraw that reaches the minimum size, a part
+    /// without samples.
+    pub fn split(&self, data: &Dataset, how: &prepare::Config, stream: &Stream) -> Result<(Split, Vec<Share>)> {
+        let draw = stream.named("split");
+        if let Config::Fedmultimodal(config) = self {
+            let undivided = prepare::Config { dev: 0.0, ..how.clone() };
+            return config.deal(data, prepare::split(data, &undivided, &draw)?, how.dev);
+        }
+        let split = prepare::split(data, how, &draw)?;
+        let shares = self.deal(data, &split, &stream.named("partition"))?;
+        Ok((split, shares))
+    }
+
+    /// Deals the training samples of a split.
+    fn deal(&self, data: &Dataset, split: &Split, stream: &Stream) -> Result<Vec<Share>> {
         match self {
             Config::Natural(_) => natural::deal(data, split),
             Config::Dirichlet(config) => dirichlet::deal(config, data, split, stream),
             Config::Iid(config) => iid::deal(config, data, split, stream),
+            // It draws its own development samples; of a finished split it takes them as they are.
+            Config::Fedmultimodal(config) => config.deal(data, split.clone(), 0.0).map(|(_, shares)| shares),
         }
     }
 }

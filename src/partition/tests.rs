@@ -95,20 +95,80 @@ fn a_deal_that_cannot_be_says_what_would_work() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn every_training_sample_goes_to_exactly_one_client(seed in 0u64..1000, clients in 1usize..8, which in 0usize..3) {
+    fn every_training_sample_goes_to_exactly_one_client(seed in 0u64..1000, clients in 1usize..8, which in 0usize..4) {
         let (data, split) = world();
         let config = match which {
             0 => Config::default(),
             1 => Config::Iid(iid::Config { clients }),
+            3 => Config::Fedmultimodal(fedmultimodal::Config { clients, alpha: 2.0, min_size: 1, ..Default::default() }),
             _ => Config::Dirichlet(dirichlet::Config { clients, alpha: 2.0, min_size: 1, ..Default::default() }),
         };
         let shares = config.deal(&data, &split, &Stream::root(seed)).unwrap();
         prop_assert_eq!(&shares, &config.deal(&data, &split, &Stream::root(seed)).unwrap());
-        prop_assert!(shares.iter().all(|s| !s.rows.is_empty() && s.rows.is_sorted()));
+        prop_assert!(shares.iter().all(|s| !s.rows.is_empty() && (which == 3 || s.rows.is_sorted())));
         let mut all: Vec<u32> = shares.iter().flat_map(|s| s.rows.iter().copied()).collect();
         all.sort_unstable();
         prop_assert_eq!(all, split.train);
     }
+}
+
+#[test]
+fn fedmultimodal_splits_and_deals_alike_for_every_seed() {
+    let data = synthetic::generate(&synthetic::Config { samples: 240, clients: 5, ..Default::default() });
+    let how = prepare::Config { dev: 0.2, test: prepare::Test::Fold(prepare::Fold::default()) };
+    for (within, clients) in
+        [(dirichlet::Within::Client, 3), (dirichlet::Within::Client, 1), (dirichlet::Within::All, 7)]
+    {
+        let config = Config::Fedmultimodal(fedmultimodal::Config { within, clients, alpha: 1.0, min_size: 2 });
+        let (split, shares) = config.split(&data, &how, &Stream::root(1)).unwrap();
+        assert_eq!((split.clone(), shares.clone()), config.split(&data, &how, &Stream::root(2)).unwrap());
+        // A fifth of the training samples, rounded down, is for development: of each client, or of all.
+        let mut pieces: BTreeMap<u32, usize> = BTreeMap::new();
+        split
+            .train
+            .iter()
+            .chain(&split.dev)
+            .for_each(|&row| *pieces.entry(data.client[row as usize]).or_default() += 1);
+        let dev: usize = match within {
+            dirichlet::Within::Client => pieces.values().map(|n| n / 5).sum(),
+            dirichlet::Within::All => pieces.values().sum::<usize>() / 5,
+        };
+        assert_eq!(split.dev.len(), dev);
+        let mut dealt: Vec<u32> = shares.iter().flat_map(|share| share.rows.iter().copied()).collect();
+        assert!(!dealt.is_sorted(), "the order of the deal is kept");
+        dealt.sort_unstable();
+        assert_eq!(dealt, split.train);
+        let natural = |share: &Share| share.natural.map(|natural| data.client_names[natural as usize].clone());
+        match (within, clients) {
+            (dirichlet::Within::All, _) => assert_eq!(shares[6].name, "6"),
+            (_, 1) => assert!(shares.iter().all(|share| natural(share).as_ref() == Some(&share.name))),
+            _ => assert_eq!(shares[1].name, format!("{}-1", natural(&shares[1]).unwrap())),
+        }
+    }
+}
+
+#[test]
+fn fedmultimodal_says_what_it_cannot_deal() {
+    let (mut data, split) = world();
+    let n = split.train.len();
+    let all = |clients, alpha| fedmultimodal::Config { within: dirichlet::Within::All, clients, alpha, min_size: 5 };
+    assert_eq!(
+        message(all(100, 1.0).deal(&data, split.clone(), 0.0)),
+        format!(
+            "partition.fedmultimodal: all training samples ({n}) cannot give 100 clients min-size = 5 each; lower clients or min-size"
+        )
+    );
+    assert_eq!(
+        message(all(20, 1e-6).deal(&data, split.clone(), 0.0)),
+        format!(
+            "partition.fedmultimodal: 1000 draws of all training samples ({n}) over 20 clients with alpha = 0.000001 left a client with fewer than min-size = 5 samples; lower min-size or clients, or raise alpha"
+        )
+    );
+    data.labels = crate::data::Labels::Multi(ndarray::Array2::zeros((data.len(), 3)));
+    assert_eq!(
+        message(all(2, 1.0).deal(&data, split, 0.0)),
+        "partition.fedmultimodal: deals by one class a sample, the data is multilabel; use partition = \"natural\", as the reference does for PTB-XL"
+    );
 }
 
 #[test]
@@ -117,4 +177,5 @@ fn the_list_names_every_parameter() {
     let names = |about: &About| about.parameters.iter().map(|p| p.name.to_string()).collect();
     assert_eq!(fields(toml::Table::try_from(dirichlet::Config::default()).unwrap()), names(&dirichlet::ABOUT));
     assert_eq!(fields(toml::Table::try_from(iid::Config::default()).unwrap()), names(&iid::ABOUT));
+    assert_eq!(fields(toml::Table::try_from(fedmultimodal::Config::default()).unwrap()), names(&fedmultimodal::ABOUT));
 }

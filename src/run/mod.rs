@@ -5,6 +5,7 @@
 //! round, its weights and its strategy's state: the random streams have none.
 
 mod byzantine;
+pub mod cohort;
 mod foe;
 pub mod score;
 pub mod world;
@@ -23,7 +24,7 @@ use crate::record::{ClientScore, Metric, RoundRow, Scores, Stop};
 use crate::seed::Stream;
 use crate::strategy::{self, Shape};
 use foe::Foe;
-use rand::seq::{SliceRandom, index};
+use rand::seq::SliceRandom;
 use score::Tally;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -142,10 +143,7 @@ impl Run {
     /// Draws the next round's cohort and gives its local trainings. Clients with nothing to train on are skipped, not
     /// replaced.
     pub fn jobs(&mut self) -> Vec<Job> {
-        let clients = self.world.clients.len();
-        let size = self.spec.train.cohort.size(clients);
-        let mut rng = self.stream.named("cohort").at(self.round as u64).rng();
-        self.cohort = index::sample(&mut rng, clients, size).into_vec();
+        self.cohort = cohort::draw(&self.spec.train, &self.world.clients, self.round, &self.stream);
         self.byzantine = self.foe.as_ref().map(|foe| foe.members(self.round)).unwrap_or_default();
         let trains = |client: &usize| !self.world.usable[*client].is_empty();
         let able: Vec<usize> = self.cohort.iter().copied().filter(trains).collect();

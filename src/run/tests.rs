@@ -4,10 +4,10 @@ mod blocks;
 mod byzantine;
 
 use super::world::{EvalSet, World};
-use super::{Run, Spec};
+use super::{Run, Spec, cohort};
 use crate::corrupt::{Client, Samples};
 use crate::data::Labels;
-use crate::lane::config::{Cohort, Config as Train, Optimizer, Sgd};
+use crate::lane::config::{Cohort, Config as Train, Draw, Optimizer, Sgd};
 use crate::lane::{Engine, EvalJob, Job, Scored, Task, Trained};
 use crate::record::{Metric, RoundRow, Stop};
 use crate::seed::Stream;
@@ -86,7 +86,7 @@ fn spec(strategy: &str, rounds: usize, cohort: f64) -> Spec {
     Spec {
         index: 7,
         seed: 1,
-        train: Train { rounds, cohort: Cohort::Fraction(cohort), batch: 1, epochs: 1, optimizer },
+        train: Train { rounds, cohort: Cohort::Fraction(cohort), batch: 1, optimizer, ..Train::default() },
         strategy: serde_json::from_str::<strategy::Config>(strategy).unwrap(),
         attack: None,
         every: 2,
@@ -277,4 +277,28 @@ fn a_rule_with_a_memory_of_its_clients_is_told_whose_rows_it_sees() {
     let mut run = start(r#"{"custom":{"aggregate":{"foolsgold":{}}}}"#, 2, &[&[3], &[0, 0], &[1, 2]]);
     (0..2).for_each(|_| assert_eq!(round(&mut run).clients, 3));
     assert_eq!(run.stop(), Some(&Stop::Finished));
+}
+
+#[test]
+fn cohorts_of_fedmultimodal_are_those_of_its_generator_over_names_sorted_as_text() {
+    let labels: Vec<&[u32]> = vec![&[1]; 105];
+    let world = world(&labels);
+    let train = Train {
+        cohort: Cohort::Fraction(0.1),
+        draw: Some(Draw::Fedmultimodal(Default::default())),
+        ..Train::default()
+    };
+    let names = |round: usize, seed: u64| {
+        let drawn = cohort::draw(&train, &world.clients, round, &Stream::root(seed));
+        drawn.into_iter().map(|client| world.clients[client].name.clone()).collect::<Vec<_>>()
+    };
+    // Published places among the 105 clients in rounds 0 and 1, here of the names 0, 1, 10, 100, 101, …
+    let mut sorted: Vec<String> = (0..105).map(|i| i.to_string()).collect();
+    sorted.sort();
+    let places = [[26, 61, 2, 62, 85, 48, 16, 100, 56, 45], [65, 35, 42, 93, 38, 39, 54, 86, 31, 77]];
+    for (round, places) in places.iter().enumerate() {
+        let wanted: Vec<String> = places.iter().map(|&place: &usize| sorted[place].clone()).collect();
+        assert_eq!(names(round, 1), wanted);
+        assert_eq!(names(round, 2), wanted);
+    }
 }

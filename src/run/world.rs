@@ -112,9 +112,7 @@ impl World {
 /// # Errors
 /// A split or a partition that cannot be.
 pub fn deal(data: &Dataset, recipe: Recipe, stream: &Stream) -> Result<(Split, Vec<Share>)> {
-    let split = prepare::split(data, recipe.split, &stream.named("split"))?;
-    let shares = recipe.partition.deal(data, &split, &stream.named("partition"))?;
-    Ok((split, shares))
+    recipe.partition.split(data, recipe.split, stream)
 }
 
 fn eval_set(data: &Dataset, rows: &[u32], recipe: &Recipe, facts: &Facts, stream: &Stream) -> (EvalSet, Vec<Realised>) {

@@ -11,7 +11,7 @@ fn with(old: &str, new: &str) -> Bench {
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
     let expected = "x.toml:18: train.roundz = 3
-  is not a key of [train]; allowed: rounds, cohort, batch, epochs, optimizer. Did you mean rounds?
+  is not a key of [train]; allowed: rounds, cohort, draw, batch, epochs, optimizer. Did you mean rounds?
 1 fault in x.toml";
     assert_eq!(with("rounds = 3", "roundz = 3").refused(&[]), expected);
 }
@@ -125,7 +125,7 @@ fn every_fault_of_set_names_the_argument() {
     assert_eq!(
         said("train.rouds=5"),
         "--set train.rouds=5
-  is not a key of [train]; allowed: rounds, cohort, batch, epochs, optimizer. Did you mean rounds?
+  is not a key of [train]; allowed: rounds, cohort, draw, batch, epochs, optimizer. Did you mean rounds?
 1 fault in x.toml"
     );
     assert_eq!(

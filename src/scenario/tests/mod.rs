@@ -74,7 +74,7 @@ x.toml:4: strategy.fedprox.mu = "big"
 x.toml:5: colour = 1
   is not a key of a scenario; allowed: question, seeds, save-model, checkpoint-seconds, data, normalise, split, partition, corrupt, attack, model, train, strategy, evaluate, grid.
 x.toml:8: train.roundz = 3
-  is not a key of [train]; allowed: rounds, cohort, batch, epochs, optimizer. Did you mean rounds?
+  is not a key of [train]; allowed: rounds, cohort, draw, batch, epochs, optimizer. Did you mean rounds?
 x.toml:9: train.batch = -1
   is out of range; allowed: a whole number from 0.
 x.toml:10: train.epochs = "two"
@@ -126,7 +126,7 @@ fn text_that_is_not_toml_is_refused_with_line_and_column() {
 fn a_list_in_place_of_a_section_is_refused() {
     let text = BASE.replace("[train]\nrounds = 3\noptimizer.sgd = { lr = 0.1 }\n", "train = [3]\n");
     let expected = "x.toml:6: train = [3]
-  is a list; allowed: a section with the keys rounds, cohort, batch, epochs, optimizer.
+  is a list; allowed: a section with the keys rounds, cohort, draw, batch, epochs, optimizer.
 1 fault in x.toml";
     assert_eq!(refused(&text, &[]), expected);
 }
