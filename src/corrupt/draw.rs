@@ -12,7 +12,8 @@ pub enum Draw {
     Fedmultimodal(Fedmultimodal),
 }
 
-/// FedMultimodal seeds NumPy's legacy generator anew for every client k, with s = `first` + k for missing labels and for the
+/// FedMultimodal seeds NumPy's legacy generator anew for every client k (in the order of their names, numbers in them by
+/// value), with s = `first` + k for missing labels and for the
 /// first modality, 2 s for the second one (and (m + 1) s for modality m, where there are more than its two). So every seed of
 /// a run has the same corruption, the second modality of a client falls with the first of another, and a client's first
 /// label falls with its first modality.
@@ -36,6 +37,39 @@ pub(super) const DRAW: crate::fault::Parameter = crate::fault::Parameter {
     meaning: "where the luck comes from: { fedmultimodal = { first = 2 } } for FedMultimodal's fixed seeds",
 };
 
+/// The place of each name when names are sorted, numbers in them by value: `3-0` before `11-0`.
+pub(super) fn places<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u64> {
+    let keys: Vec<Vec<Piece>> = names.map(pieces).collect();
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_by(|&a, &b| keys[a].cmp(&keys[b]));
+    let mut places = vec![0; keys.len()];
+    order.iter().enumerate().for_each(|(place, &client)| places[client] = place as u64);
+    places
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Piece {
+    Number(u64),
+    Text(String),
+}
+
+/// A name as numbers and what lies between them.
+fn pieces(name: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let digit = first.is_ascii_digit();
+        let end = rest.find(|c: char| c.is_ascii_digit() != digit).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        pieces.push(match piece.parse() {
+            Ok(number) if digit => Piece::Number(number),
+            _ => Piece::Text(piece.to_string()),
+        });
+        rest = after;
+    }
+    pieces
+}
+
 impl Draw {
     /// Which of `n` units of client `k` are hit: the m-th draw of its kind, m from 0.
     pub(super) fn hits(&self, n: usize, rate: f64, k: u64, m: u32) -> Vec<bool> {
@@ -51,5 +85,16 @@ impl Draw {
         if exact {
             c.fault("exact", "cannot be had of FedMultimodal's law", "false", "Remove exact or draw.");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_ordered_as_the_partition_file_has_them() {
+        assert_eq!(places(["11-0", "3-1", "3-0", "1-4", "100"].into_iter()), [3, 2, 1, 0, 4]);
+        assert_eq!(places(["s02_Joey", "s01_Ross", "s01_Joey"].into_iter()), [2, 1, 0]);
     }
 }

@@ -8,9 +8,12 @@
 //!   `1 − rate`, a share `sparsity` of the off-diagonal entries is zero, and the others of a row share `rate` equally. Every
 //!   row keeps at least one, so at most `C (C − 2)` are zero. One matrix for the run, or one for every client (`scope`).
 //!
-//! Each sample has one uniform number that decides whether it is hit, whatever the rate, and its wrong label does not depend
-//! on the rate: a higher rate makes wrong all that a lower one makes wrong, in the same way. (FedMultimodal draws the same
-//! uniform for all samples of a client, which turns its noise into one class map a client; here samples are independent.)
+//! - `class-map`: FedMultimodal's law as its code has it: one uniform number u a client, and a sparse matrix a client as above.
+//!   Every sample of class y sees the first class j with `u < Σ_{i ≤ j} P(y, i)`, so all samples of a class in a client see
+//!   the same label, right or wrong. With two classes a client is inverted whole where `u < rate`, else untouched.
+//!
+//! But for `class-map`, each sample has one uniform number that decides whether it is hit, whatever the rate, and its wrong label does not depend
+//! on the rate: a higher rate makes wrong all that a lower one makes wrong, in the same way.
 //!
 //! By hand: C = 3, rate 0.3, sparsity 0.4: round(0.4 · 6) = 2 zeros, so one row is for example (0.7, 0, 0.3).
 
@@ -41,6 +44,8 @@ pub enum Kind {
     Symmetric(Symmetric),
     /// By a sparse transition matrix.
     Transition(Transition),
+    /// One label for each client and class.
+    ClassMap(ClassMap),
 }
 
 impl Default for Kind {
@@ -70,6 +75,20 @@ impl Default for Transition {
     }
 }
 
+/// Parameters of `class-map`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ClassMap {
+    /// Share of off-diagonal entries that are zero.
+    pub sparsity: f64,
+}
+
+impl Default for ClassMap {
+    fn default() -> Self {
+        Self { sparsity: 0.4 }
+    }
+}
+
 /// Whose matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,7 +111,7 @@ pub const ABOUT: About = About {
         Parameter {
             name: "kind",
             default: "symmetric",
-            meaning: "symmetric, or { transition = { sparsity = 0.4, scope = \"client\" } } (scope: client or run)",
+            meaning: "symmetric, { transition = { sparsity = 0.4, scope = \"client\" } } (scope: client or run), or { class-map = { sparsity = 0.4 } }",
         },
         Parameter { name: "exact", default: "false", meaning: "exactly round(rate n) labels of each client" },
     ],
@@ -102,8 +121,17 @@ impl Config {
     /// Ranges.
     pub fn check(&self, c: &mut Checker) {
         c.rate("rate", self.rate);
-        if let Kind::Transition(transition) = &self.kind {
-            c.inside("kind", |c| c.inside("transition", |c| c.rate("sparsity", transition.sparsity)));
+        match &self.kind {
+            Kind::Symmetric(_) => {}
+            Kind::Transition(transition) => {
+                c.inside("kind", |c| c.inside("transition", |c| c.rate("sparsity", transition.sparsity)));
+            }
+            Kind::ClassMap(map) => {
+                c.inside("kind", |c| c.inside("class-map", |c| c.rate("sparsity", map.sparsity)));
+                if self.exact {
+                    c.fault("exact", "cannot be had of a class map", "false", "Remove exact, or use transition.");
+                }
+            }
         }
     }
 
@@ -136,6 +164,12 @@ impl Config {
             Kind::Symmetric(_) => targets(classes, 0.0, &run),
             Kind::Transition(t) if t.scope == Scope::Run => targets(classes, t.sparsity, &run.named("matrix")),
             Kind::Transition(t) => targets(classes, t.sparsity, &client.named("matrix")),
+            Kind::ClassMap(map) => {
+                let rows = targets(classes, map.sparsity, &client.named("matrix"));
+                let u = super::uniforms(1, &client.named("class-map"))[0];
+                let map = class_map(&rows, self.rate, u);
+                return labels.iter().map(|&label| map[label as usize]).collect();
+            }
         };
         let drawn = super::uniforms(labels.len(), &client);
         let hits = super::hits(&drawn, self.rate, self.exact);
@@ -148,6 +182,25 @@ impl Config {
         };
         labels.iter().zip(hits).map(wrong).collect()
     }
+}
+
+/// What every class becomes: by the row `1 − rate` on the diagonal, `rate` shared by its targets, at the same u.
+fn class_map(rows: &[Vec<u32>], rate: f64, u: f64) -> Vec<u32> {
+    if rows.len() == 2 {
+        return (0..2).map(|class| if u < rate { 1 - class } else { class }).collect();
+    }
+    let seen = |(class, targets): (usize, &Vec<u32>)| {
+        let mut cumulated = 0.0;
+        let mut shares = (0..rows.len() as u32).map(|j| {
+            let own = if j == class as u32 { 1.0 - rate } else { 0.0 };
+            cumulated += if targets.contains(&j) { rate / targets.len() as f64 } else { own };
+            (j, cumulated)
+        });
+        // Rounding may leave the last sum a hair below 1; the last class of the row is meant.
+        let last = targets.iter().copied().max().unwrap_or(0).max(class as u32);
+        shares.find(|(_, sum)| u < *sum).map_or(last, |(j, _)| j)
+    };
+    rows.iter().enumerate().map(seen).collect()
 }
 
 /// The classes that each class may turn into: the off-diagonal entries that are not zero.
@@ -190,6 +243,30 @@ mod tests {
         let count = |class| seen.iter().filter(|&&l| l == class).count();
         assert_eq!(count(1), 0);
         assert!([0, 2, 3].iter().all(|&class| (900..1100).contains(&count(class))));
+    }
+
+    #[test]
+    fn a_class_map_gives_a_client_one_label_a_class_and_changes_the_share_asked_for() {
+        // Row of class 1 of three, rate 0.4, no zeros: (0.2, 0.6, 0.2); sums 0.2, 0.8, 1.
+        let rows = vec![vec![1, 2], vec![0, 2], vec![0, 1]];
+        let of = |u| class_map(&rows, 0.4, u)[1];
+        assert_eq!([of(0.1), of(0.3), of(0.79), of(0.9), of(0.999_999_999_999)], [0, 1, 1, 2, 2]);
+        let kind = Kind::ClassMap(ClassMap::default());
+        let config = Config { rate: 0.3, kind, exact: false };
+        let labels: Vec<u32> = (0..60).map(|i| i % 6).collect();
+        let (mut wrong, mut wholly) = (0, 0);
+        for k in 0..400 {
+            let seen = config.seen(&labels, 6, k, &Stream::root(3));
+            assert!((6..60).all(|i| seen[i] == seen[i - 6]), "all samples of a class see the same label");
+            let hit = (0..6).filter(|&i| seen[i] != labels[i]).count();
+            wrong += hit;
+            wholly += usize::from(hit == 6);
+            // Two classes: the whole client or nothing.
+            let two = config.seen(&[0, 1, 0, 1], 2, k, &Stream::root(3));
+            assert!(two == [0, 1, 0, 1] || two == [1, 0, 1, 0]);
+        }
+        assert!((0.25..0.35).contains(&(wrong as f64 / 2400.0)), "{wrong} of 2400 are wrong");
+        assert!(wholly < 400 / 4, "{wholly} clients are wrong throughout");
     }
 
     #[test]

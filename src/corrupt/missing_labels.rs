@@ -35,10 +35,10 @@ impl Config {
         }
     }
 
-    /// Which of `n` samples of client `k` stay labelled.
-    pub(super) fn labelled(&self, n: usize, k: usize, stream: &Stream) -> Vec<bool> {
+    /// Which of `n` samples of client `k`, whose name has this place, stay labelled.
+    pub(super) fn labelled(&self, n: usize, k: usize, place: u64, stream: &Stream) -> Vec<bool> {
         if let Some(draw) = &self.draw {
-            return draw.hits(n, self.rate, k as u64, 0).into_iter().map(|hit| !hit).collect();
+            return draw.hits(n, self.rate, place, 0).into_iter().map(|hit| !hit).collect();
         }
         let drawn = super::uniforms(n, &stream.named("missing-labels").at(k as u64));
         super::hits(&drawn, self.rate, self.exact).into_iter().map(|hit| !hit).collect()

@@ -101,7 +101,7 @@ impl Config {
             let rate = self.rate_of(name);
             if let Some(draw) = &self.draw {
                 for (mine, group) in present.iter_mut().zip(groups) {
-                    let gone = draw.hits(1, rate, group.key, m as u32)[0];
+                    let gone = draw.hits(1, rate, group.place, m as u32)[0];
                     mine.iter_mut().filter(|_| gone).for_each(|p| *p &= !(1 << m));
                 }
                 continue;
@@ -133,6 +133,8 @@ impl Config {
 pub(super) struct Group {
     /// Name of its streams.
     pub key: u64,
+    /// Place of its name among all.
+    pub place: u64,
     /// How many samples.
     pub samples: usize,
 }

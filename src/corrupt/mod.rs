@@ -183,6 +183,7 @@ impl Config {
         let config = self.canonical();
         let mut clients: Vec<Client> = shares.into_iter().map(|share| clean(share, facts)).collect();
         let of = clients.iter().map(|client| client.rows.len()).sum();
+        let places = draw::places(clients.iter().map(|client| client.name.as_str()));
         let mut realised = Vec::new();
         let mut report = |name: &str, hit, of| realised.push(Realised { name: name.to_string(), hit, of });
         if let Some(noise) = config.label_noise.filter(|_| !facts.labels.is_empty()) {
@@ -196,13 +197,13 @@ impl Config {
         }
         if let Some(missing) = config.missing_labels {
             for (k, client) in clients.iter_mut().enumerate() {
-                client.labelled = missing.labelled(client.rows.len(), k, stream);
+                client.labelled = missing.labelled(client.rows.len(), k, places[k], stream);
             }
             report("missing-labels", clients.iter().flat_map(|c| &c.labelled).filter(|l| !**l).count(), of);
         }
         if let Some(missing) = config.missing_modality {
-            let groups: Vec<Group> =
-                clients.iter().enumerate().map(|(k, c)| Group { key: k as u64, samples: c.rows.len() }).collect();
+            let group = |(k, c): (usize, &Client)| Group { key: k as u64, place: places[k], samples: c.rows.len() };
+            let groups: Vec<Group> = clients.iter().enumerate().map(group).collect();
             let present = missing.present(&groups, facts, stream);
             realised.extend(lost("", &present, facts, missing.per));
             clients.iter_mut().zip(present).for_each(|(client, present)| client.present = present);
@@ -231,8 +232,10 @@ impl Config {
         for (i, &row) in rows.iter().enumerate() {
             places.entry(owner[row as usize]).or_default().push(i);
         }
-        let groups: Vec<Group> =
-            places.iter().map(|(&key, at)| Group { key: u64::from(key), samples: at.len() }).collect();
+        let groups: Vec<Group> = places
+            .iter()
+            .map(|(&key, at)| Group { key: u64::from(key), place: u64::from(key), samples: at.len() })
+            .collect();
         let grouped = missing.present(&groups, facts, &stream.named("test"));
         let realised = lost("test.", &grouped, facts, missing.per);
         let mut present = vec![0; rows.len()];

@@ -56,12 +56,12 @@ fn model(data: &Dataset, fusion: FusionConfig) -> Model {
         ("pooled", EncoderConfig::Mlp(Hidden { hidden: 24 })),
     ];
     let encoders = encoders.map(|(name, encoder)| (name.to_string(), encoder)).into();
-    let config = Config { encoder: None, encoders, fusion, head: 16, dropout: 0.2 };
+    let config = Config { encoder: None, encoders, fusion, head: 16, dropout: 0.2, head_dropout: true };
     Model::new(&config, &data.shapes(), CLASSES)
 }
 
 fn fusions() -> [FusionConfig; 2] {
-    [FusionConfig::Attention(Attention { heads: 3, units: 64 }), FusionConfig::Concat(Concat {})]
+    [FusionConfig::Attention(Attention { heads: 3, units: 64 }), FusionConfig::Concat(Concat::default())]
 }
 
 fn affine(data: &Dataset, place: usize) -> Arc<Vec<Affine>> {

@@ -63,6 +63,7 @@ impl Group {
             optimizer.step(active, &weights, &grads, &global);
         }
         let delta = weights - global;
+        self.model.keep_dead(&delta);
         let sums = Vec::<f64>::try_from(sums.to_device(Device::Cpu).view([-1]))?;
         let trained = |(l, job): (usize, Job)| {
             let samples: usize = job.order.iter().map(Vec::len).sum();

@@ -22,11 +22,26 @@ pub struct Config {
     pub head: usize,
     /// Dropout probability, after every conv block, in the mlp and in the head.
     pub dropout: f64,
+    /// Whether the head drops units too; FedMultimodal's HAR and ECG models with concat fusion do not.
+    #[serde(skip_serializing_if = "is_true")]
+    pub head_dropout: bool,
+}
+
+/// What is left out of the canonical form.
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { encoder: None, encoders: BTreeMap::new(), fusion: FusionConfig::default(), head: 64, dropout: 0.1 }
+        Self {
+            encoder: None,
+            encoders: BTreeMap::new(),
+            fusion: FusionConfig::default(),
+            head: 64,
+            dropout: 0.1,
+            head_dropout: true,
+        }
     }
 }
 
@@ -40,6 +55,8 @@ pub enum EncoderConfig {
     Gru(Hidden),
     /// Two linear layers for pooled features.
     Mlp(Hidden),
+    /// Pooled features as they are.
+    Identity(Identity),
 }
 
 /// Parameters of `conv-gru`.
@@ -71,6 +88,11 @@ impl Default for Hidden {
         Self { hidden: 128 }
     }
 }
+
+/// No parameters.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {}
 
 /// How the modalities are joined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,10 +126,39 @@ impl Default for Attention {
     }
 }
 
-/// No parameters.
+/// Parameters of `concat`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Concat {}
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Concat {
+    /// Over which steps the mean goes.
+    #[serde(skip_serializing_if = "Mean::is_default")]
+    pub mean: Mean,
+    /// Weights that are made, sent and averaged but never used, as FedMultimodal's concat models carry them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dead_weights: usize,
+}
+
+/// What is left out of the canonical form.
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Over which steps a mean goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mean {
+    /// A sample's valid steps; an absent modality gives zeros.
+    #[default]
+    Valid,
+    /// All steps of the array, padding as zeros; an absent modality gives what its encoder makes of zeros.
+    Padded,
+}
+
+impl Mean {
+    fn is_default(&self) -> bool {
+        *self == Mean::Valid
+    }
+}
 
 const SOURCE: &str = "Feng et al., FedMultimodal, KDD 2023";
 const HIDDEN: Parameter = Parameter { name: "hidden", default: "128", meaning: "units, from 1" };
@@ -142,6 +193,13 @@ pub const ENCODERS: &[About] = &[
         source: SOURCE,
         parameters: &[HIDDEN],
     },
+    About {
+        name: "identity",
+        summary: "Pooled features as they are, one step: with concat and one modality the head alone is the model.",
+        formula: "x [D] -> [1, D]",
+        source: "",
+        parameters: &[],
+    },
 ];
 
 /// Fusions, for `fedrobust list fusion`.
@@ -161,16 +219,28 @@ pub const FUSIONS: &[About] = &[
         summary: "Mean over a sample's valid steps, modalities side by side; an absent modality is zeros.",
         formula: "[mean_t h_A, mean_t h_B, ...]",
         source: SOURCE,
-        parameters: &[],
+        parameters: &[
+            Parameter {
+                name: "mean",
+                default: "valid steps",
+                meaning: "valid, or padded: over all steps, padding as zeros and an absent modality not masked, as FedMultimodal",
+            },
+            Parameter {
+                name: "dead-weights",
+                default: "none",
+                meaning: "weights that are made, sent and averaged but never used, from 0; FedMultimodal: 148608 (HAR)",
+            },
+        ],
     },
 ];
 
 impl EncoderConfig {
-    /// Units of its output.
-    pub fn hidden(&self) -> usize {
+    /// Features a step of its output, of samples of this shape.
+    pub fn output(&self, shape: &ModalityShape) -> usize {
         match self {
             EncoderConfig::ConvGru(c) => c.hidden,
             EncoderConfig::Gru(c) | EncoderConfig::Mlp(c) => c.hidden,
+            EncoderConfig::Identity(_) => shape.width,
         }
     }
 
@@ -179,17 +249,20 @@ impl EncoderConfig {
             EncoderConfig::ConvGru(_) => "conv-gru",
             EncoderConfig::Gru(_) => "gru",
             EncoderConfig::Mlp(_) => "mlp",
+            EncoderConfig::Identity(_) => "identity",
         }
     }
 
     fn check(&self, c: &mut Checker) {
-        c.inside(self.name(), |c| {
-            c.at_least("hidden", self.hidden(), 1);
-            if let EncoderConfig::ConvGru(conv) = self
-                && conv.channels.contains(&0)
-            {
-                c.fault("channels", "has a block without channels", "three whole numbers from 1", "");
+        c.inside(self.name(), |c| match self {
+            EncoderConfig::ConvGru(conv) => {
+                c.at_least("hidden", conv.hidden, 1);
+                if conv.channels.contains(&0) {
+                    c.fault("channels", "has a block without channels", "three whole numbers from 1", "");
+                }
             }
+            EncoderConfig::Gru(config) | EncoderConfig::Mlp(config) => c.at_least("hidden", config.hidden, 1),
+            EncoderConfig::Identity(_) => {}
         });
     }
 
@@ -206,8 +279,8 @@ impl EncoderConfig {
                     "Use gru or mlp for it, under model.encoders.",
                 );
             }
-            EncoderConfig::Mlp(_) if shape.sequence => {
-                c.fault("mlp", problem, "pooled features", "Use conv-gru or gru for it, under model.encoders.");
+            EncoderConfig::Mlp(_) | EncoderConfig::Identity(_) if shape.sequence => {
+                c.fault(self.name(), problem, "pooled features", "Use conv-gru or gru for it, under model.encoders.");
             }
             _ => {}
         }
@@ -248,7 +321,7 @@ impl Config {
                 false => c.inside("encoder", |c| encoder.check_shape(c, shape)),
             }
         }
-        let widths: Vec<usize> = shapes.iter().map(|s| self.encoder_of(s).hidden()).collect();
+        let widths: Vec<usize> = shapes.iter().map(|s| self.encoder_of(s).output(s)).collect();
         if matches!(self.fusion, FusionConfig::Attention(_)) && widths.windows(2).any(|w| w[0] != w[1]) {
             c.inside("fusion", |c| {
                 c.fault(

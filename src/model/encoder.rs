@@ -24,6 +24,8 @@ pub struct Encoded {
     pub states: Tensor,
     /// 1 where a state is valid, else 0, `[L, B, S]`; `None` when all are.
     pub valid: Option<Tensor>,
+    /// As `valid`, of a sample's length alone; all steps where it lacks the modality.
+    pub within: Option<Tensor>,
 }
 
 /// An encoder.
@@ -35,6 +37,8 @@ pub enum Encoder {
     Gru(Gru),
     /// Two linear layers.
     Mlp(Linear, Linear, i64),
+    /// Nothing.
+    Identity,
 }
 
 /// What the backward needs.
@@ -46,12 +50,14 @@ pub enum Saved {
     Gru(gru::Saved),
     /// Of `mlp`: input, hidden layer, its multiplier.
     Mlp(Tensor, Tensor, Tensor),
+    /// Of `identity`.
+    Identity,
 }
 
 impl Encoder {
     /// Adds the encoder's weights to a layout.
     pub fn new(layout: &mut Layout, config: &EncoderConfig, shape: &ModalityShape) -> Self {
-        let (width, hidden) = (shape.width as i64, config.hidden() as i64);
+        let (width, hidden) = (shape.width as i64, config.output(shape) as i64);
         match config {
             EncoderConfig::ConvGru(c) => {
                 let [a, b, d] = c.channels.map(|n| n as i64);
@@ -68,6 +74,7 @@ impl Encoder {
                 Linear::new(layout, "linear2", hidden, hidden),
                 hidden,
             ),
+            EncoderConfig::Identity(_) => Encoder::Identity,
         }
     }
 
@@ -76,7 +83,7 @@ impl Encoder {
         let time = shape.time as i64;
         match self {
             Encoder::ConvGru(blocks, _) => blocks.iter().enumerate().map(|(i, b)| b.units(time >> i)).sum(),
-            Encoder::Gru(_) => 0,
+            Encoder::Gru(_) | Encoder::Identity => 0,
             Encoder::Mlp(_, _, hidden) => *hidden,
         }
     }
@@ -92,6 +99,7 @@ impl Encoder {
             }
             Encoder::Gru(gru) => time * width * 4 + recurrent(time, gru),
             Encoder::Mlp(_, _, hidden) => width + 8 * hidden,
+            Encoder::Identity => 4 * width,
         }
     }
 
@@ -123,15 +131,20 @@ impl Encoder {
                 let y = pre * &gate;
                 (second.forward(weights, &y).unsqueeze(2), Saved::Mlp(x, y, gate), None)
             }
+            Encoder::Identity => (input.values.shallow_clone(), Saved::Identity, None),
         };
         let steps = states.size()[2];
         let by_length = lengths.map(|l| steps_below(&l, steps));
         let by_presence = input.present.as_ref().map(|p| p.unsqueeze(-1).expand([-1, -1, steps], false));
-        let valid = match (by_length, by_presence) {
+        let valid = match (&by_length, by_presence) {
             (Some(a), Some(b)) => Some(a * b),
-            (a, b) => a.or(b),
+            (a, b) => b.or_else(|| a.as_ref().map(Tensor::shallow_clone)),
         };
-        (Encoded { states, valid }, saved)
+        let within = match (by_length, &input.present) {
+            (Some(length), Some(present)) => Some(length.maximum(&(1.0 - present.unsqueeze(-1)))),
+            (length, _) => length,
+        };
+        (Encoded { states, valid, within }, saved)
     }
 
     /// Backward from the gradient of the states.
@@ -151,6 +164,7 @@ impl Encoder {
                 let g = second.backward(weights, &y, &gstates.squeeze_dim(2), grads) * gate;
                 first.weight_gradients(&x, &g, grads);
             }
+            (Encoder::Identity, Saved::Identity) => {}
             _ => unreachable!("an encoder gets back what it saved"),
         }
     }

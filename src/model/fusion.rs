@@ -1,6 +1,6 @@
 //! Fusion: the encoders' states to one vector a sample.
 
-use super::config::FusionConfig;
+use super::config::{FusionConfig, Mean};
 use super::encoder::Encoded;
 use super::layer::{AttentionPool, attention};
 use super::layout::Layout;
@@ -11,8 +11,8 @@ use tch::{Kind, Tensor};
 pub enum Fusion {
     /// Attention pooling over the steps of all modalities.
     Attention(AttentionPool),
-    /// Mean over valid steps, side by side.
-    Concat,
+    /// Mean over steps, side by side.
+    Concat(Mean),
 }
 
 /// What the backward needs.
@@ -32,7 +32,7 @@ impl Fusion {
                 let (width, heads) = (widths.first().copied().unwrap_or(1), a.heads as i64);
                 (Fusion::Attention(AttentionPool::new(layout, width, a.units as i64, heads)), heads * width)
             }
-            FusionConfig::Concat(_) => (Fusion::Concat, widths.iter().sum()),
+            FusionConfig::Concat(concat) => (Fusion::Concat(concat.mean), widths.iter().sum()),
         }
     }
 
@@ -46,8 +46,12 @@ impl Fusion {
                     pool.forward(weights, Tensor::cat(&states, 2).contiguous(), joint_validity(encoded).as_ref());
                 (pooled, Saved::Attention(saved, steps))
             }
-            Fusion::Concat => {
-                let shares: Vec<Tensor> = encoded.iter().map(mean_shares).collect();
+            Fusion::Concat(mean) => {
+                let share = |e: &Encoded| match mean {
+                    Mean::Valid => valid_shares(e),
+                    Mean::Padded => padded_shares(e),
+                };
+                let shares: Vec<Tensor> = encoded.iter().map(share).collect();
                 let mean = |(e, share): (&Encoded, &Tensor)| {
                     (&e.states * share).sum_dim_intlist([2].as_slice(), false, Kind::Float)
                 };
@@ -71,7 +75,7 @@ impl Fusion {
                 };
                 steps.into_iter().map(&mut piece).collect()
             }
-            (Fusion::Concat, Saved::Concat(saved)) => {
+            (Fusion::Concat(_), Saved::Concat(saved)) => {
                 let mut piece = |(share, width): (Tensor, i64)| {
                     start += width;
                     gy.narrow(2, start - width, width).unsqueeze(2) * share
@@ -94,15 +98,24 @@ fn joint_validity(encoded: &[Encoded]) -> Option<Tensor> {
 }
 
 /// Weight of each step in its modality's mean: 1/(valid steps), 0 for steps that are not valid.
-fn mean_shares(encoded: &Encoded) -> Tensor {
+fn valid_shares(encoded: &Encoded) -> Tensor {
     match &encoded.valid {
-        None => {
-            let steps = encoded.states.size()[2];
-            Tensor::full([1, 1, steps, 1], 1.0 / steps as f64, (Kind::Float, encoded.states.device()))
-        }
+        None => equal_shares(encoded),
         Some(valid) => {
             let count = valid.sum_dim_intlist([2].as_slice(), true, Kind::Float).clamp_min(1.0);
             (valid / count).unsqueeze(-1)
         }
     }
+}
+
+/// As the reference: every step counts, those beyond a sample's length as zeros; absence is not masked.
+fn padded_shares(encoded: &Encoded) -> Tensor {
+    let equal = equal_shares(encoded);
+    encoded.within.as_ref().map_or_else(|| equal.copy(), |within| within.unsqueeze(-1) * &equal)
+}
+
+/// 1/(steps) for every step.
+fn equal_shares(encoded: &Encoded) -> Tensor {
+    let steps = encoded.states.size()[2];
+    Tensor::full([1, 1, steps, 1], 1.0 / steps as f64, (Kind::Float, encoded.states.device()))
 }

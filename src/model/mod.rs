@@ -3,7 +3,7 @@
 //!
 //! | part | choices |
 //! |---|---|
-//! | encoder | `conv-gru`, `gru`, `mlp` |
+//! | encoder | `conv-gru`, `gru`, `mlp`, `identity` |
 //! | fusion | `attention`, `concat` |
 //! | head | linear → ReLU → dropout → linear |
 
@@ -23,6 +23,7 @@ use crate::data::ModalityShape;
 use encoder::Encoder;
 use fusion::Fusion;
 use layer::{Linear, Masks};
+use layout::Slot;
 use tch::{Kind, Tensor};
 
 /// A model's architecture; the weights live outside, in flat rows `[L, P]`.
@@ -36,8 +37,11 @@ pub struct Model {
     first: Linear,
     second: Linear,
     head: i64,
+    /// Weights that nothing uses.
+    dead: Option<Slot>,
     /// Dropout probability.
     pub dropout: f64,
+    head_dropout: bool,
 }
 
 /// What the backward needs.
@@ -59,7 +63,7 @@ impl Model {
         for shape in shapes {
             layout.enter(&shape.name);
             let encoder = config.encoder_of(shape);
-            widths.push(encoder.hidden() as i64);
+            widths.push(encoder.output(shape) as i64);
             encoders.push(Encoder::new(&mut layout, &encoder, shape));
         }
         layout.enter("fusion");
@@ -68,7 +72,19 @@ impl Model {
         let head = config.head as i64;
         let first = Linear::new(&mut layout, "linear1", width, head);
         let second = Linear::new(&mut layout, "linear2", head, classes as i64);
-        Self { layout, shapes: shapes.to_vec(), encoders, fusion, first, second, head, dropout: config.dropout }
+        let dead = dead_weights(&mut layout, &config.fusion, width);
+        Self {
+            layout,
+            shapes: shapes.to_vec(),
+            encoders,
+            fusion,
+            first,
+            second,
+            head,
+            dead,
+            dropout: config.dropout,
+            head_dropout: config.head_dropout,
+        }
     }
 
     /// Number of weights P.
@@ -88,7 +104,7 @@ impl Model {
             return 0;
         }
         let encoders: i64 = self.encoders.iter().zip(&self.shapes).map(|(e, s)| e.units(s)).sum();
-        batch * (encoders + self.head)
+        batch * (encoders + if self.head_dropout { self.head } else { 0 })
     }
 
     /// Numbers that a training step of `batch` samples keeps for its backward, a lane; a count from above for budgets.
@@ -104,7 +120,7 @@ impl Model {
         let (fused, fusion) = self.fusion.forward(weights, &encoded);
         let pre = self.first.forward(weights, &fused);
         let mut gate = pre.gt(0.0).to_kind(Kind::Float);
-        if let Some(masks) = masks {
+        if let Some(masks) = masks.filter(|_| self.head_dropout) {
             gate *= masks.take(&[fused.size()[1], self.head]);
         }
         let hidden = pre * &gate;
@@ -114,11 +130,31 @@ impl Model {
 
     /// Writes the gradient of every weight into `grads [L, P]`.
     pub fn backward(&self, weights: &Tensor, saved: Saved, glogits: &Tensor, grads: &Tensor) {
+        if let Some(dead) = &self.dead {
+            let _ = dead.of(grads).zero_();
+        }
         let ghidden = self.second.backward(weights, &saved.hidden, glogits, grads) * saved.gate;
         let gfused = self.first.backward(weights, &saved.fused, &ghidden, grads);
         let gstates = self.fusion.backward(weights, saved.fusion, &gfused, grads);
         for ((encoder, saved), gstates) in self.encoders.iter().zip(saved.encoders).zip(&gstates) {
             encoder.backward(weights, saved, gstates, grads);
         }
+    }
+    /// Takes weight decay on weights that nothing uses back out of a lane's change `[L, P]`, in place: they stay as they are.
+    pub fn keep_dead(&self, delta: &Tensor) {
+        if let Some(dead) = &self.dead {
+            let _ = dead.of(delta).zero_();
+        }
+    }
+}
+
+/// The reference's unused layers as one piece, so that what is sent can be counted as it counts.
+fn dead_weights(layout: &mut Layout, fusion: &FusionConfig, width: i64) -> Option<Slot> {
+    match fusion {
+        FusionConfig::Concat(concat) if concat.dead_weights > 0 => {
+            layout.enter("dead");
+            Some(layout.add("weight", &[concat.dead_weights as i64], width))
+        }
+        _ => None,
     }
 }

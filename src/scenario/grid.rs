@@ -29,6 +29,8 @@ pub struct Spec {
     pub axes: Vec<AxisSpec>,
     /// Every path it declares an axis for, those left out for a fault too.
     pub declared: Vec<Path>,
+    /// Its name, for `--set grid=NAME`.
+    pub name: Option<String>,
     /// Whether impossible cells are dropped.
     pub skip_impossible: bool,
     /// Its line.
@@ -84,7 +86,16 @@ pub fn declared(source: &Source, report: &mut Report) -> Vec<Spec> {
             return Vec::new();
         }
     };
-    tables.into_iter().map(|(table, line)| Reader { source, report }.grid(table, line)).collect()
+    let specs: Vec<Spec> =
+        tables.into_iter().map(|(table, line)| Reader { source, report }.grid(table, line)).collect();
+    for (i, spec) in specs.iter().enumerate() {
+        if spec.name.is_some() && specs[..i].iter().any(|other| other.name == spec.name) {
+            let said = Said::new("is the name of another grid", "every name once", "");
+            let value = spec.name.as_deref().map(short);
+            report.push(Located { place: Place::File(spec.line), path: "grid.name".into(), value, said });
+        }
+    }
+    specs
 }
 
 struct Reader<'a> {
@@ -97,7 +108,12 @@ impl Reader<'_> {
         let mut spec = Spec { line, ..Spec::default() };
         for (key, item) in table.iter() {
             let line = table.key(key).and_then(toml_edit::Key::span).map(|span| self.source.line_of(span)).or(line);
-            if key == "skip-impossible" {
+            if key == "name" {
+                match item.as_str() {
+                    Some(name) => spec.name = Some(name.to_string()),
+                    None => self.fault(line, key, Some(item), "is not a name", "text", ""),
+                }
+            } else if key == "skip-impossible" {
                 match item.as_bool() {
                     Some(skip) => spec.skip_impossible = skip,
                     None => self.fault(line, key, Some(item), "is not true or false", "true, false", ""),

@@ -1,7 +1,7 @@
 //! Reads a scenario: file, `--set`, grids, points.
 
 use super::Scenario;
-use super::faults::{Located, Place, Report, Said, short};
+use super::faults::{Located, Place, Report, Said, did_you_mean, short};
 use super::grid::{self, Spec};
 use super::points::{Context, Points, Set, count};
 use super::read::{self, Reading};
@@ -78,6 +78,12 @@ fn read_in(folder: Option<&Path>, file: &str, text: &str, sets: &[String]) -> Re
     let mut tree = source.tree();
     tree::remove(&mut tree, &["grid".to_string()]);
     let mut context = Context { source, sets: Vec::new(), specs };
+    let (picks, sets): (Vec<&String>, Vec<&String>) = sets.iter().partition(|argument| grid_named(argument).is_some());
+    for argument in picks {
+        if let Err(fault) = context.pick(argument) {
+            report.push(*fault);
+        }
+    }
     for argument in sets {
         match context.set(&mut tree, argument) {
             Ok(set) => context.sets.push(set),
@@ -115,6 +121,21 @@ impl Context {
         self.specs.iter().all(|spec| spec.declared.iter().any(|axis| tree::related(axis, path)))
     }
 
+    /// Leaves the one grid that `--set grid=NAME` names.
+    fn pick(&mut self, argument: &str) -> std::result::Result<(), Box<Located>> {
+        let name = grid_named(argument);
+        if self.specs.iter().any(|spec| spec.name.as_deref() == name) {
+            self.specs.retain(|spec| spec.name.as_deref() == name);
+            return Ok(());
+        }
+        let names: Vec<&str> = self.specs.iter().filter_map(|spec| spec.name.as_deref()).collect();
+        let said = match names.is_empty() {
+            true => Said::new("names no grid: none has a name", "", "Write name = \"…\" in a [[grid]]."),
+            false => Said::new("names no grid", names.join(", "), did_you_mean(name.unwrap_or_default(), &names)),
+        };
+        Err(Box::new(Located { place: Place::Set(argument.to_string()), path: "grid".to_string(), value: None, said }))
+    }
+
     /// Applies one `--set` to the tree.
     fn set(&self, tree: &mut Value, argument: &str) -> std::result::Result<Set, Box<Located>> {
         let fault = |said: Said| {
@@ -130,7 +151,7 @@ impl Context {
         };
         if path[0] == "grid" {
             let remedy = "Change the grid in the file, or set a key that no grid varies.";
-            return Err(fault(Said::new("would set a grid", "any other key", remedy)));
+            return Err(fault(Said::new("would set a grid", "any other key, or grid=NAME", remedy)));
         }
         let axes = self.specs.iter().flat_map(|spec| &spec.axes);
         if let Some(axis) = axes.into_iter().find(|axis| path.starts_with(&axis.path)) {
@@ -146,6 +167,12 @@ impl Context {
         }
         Ok(Set { argument: argument.to_string(), path })
     }
+}
+
+/// NAME of `grid=NAME`, plain or in quotes.
+fn grid_named(argument: &str) -> Option<&str> {
+    let (key, name) = argument.split_once('=')?;
+    (key.trim() == "grid").then_some(name.trim().trim_matches(['"', '\'']))
 }
 
 /// The value of a `--set`: TOML, or a bare word.
@@ -189,6 +216,9 @@ fn resolved(scenario: &Scenario, base: &Reading, specs: &[Spec], folder: Option<
         toml::to_string(&tree).map_err(|error| Error::Invalid(format!("cannot write the scenario: {error}")))?;
     for spec in specs.iter().filter(|spec| !spec.axes.is_empty() || spec.line.is_some()) {
         text += "\n[[grid]]\n";
+        if let Some(name) = &spec.name {
+            text += &format!("name = {}\n", tree::inline(&Value::String(name.clone())));
+        }
         if spec.skip_impossible {
             text += "skip-impossible = true\n";
         }

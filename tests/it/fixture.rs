@@ -71,7 +71,7 @@ fn model(data: &Dataset, attention: bool) -> Model {
         encoders: encoders.map(|(name, encoder)| (name.to_string(), encoder)).into(),
         fusion: match attention {
             true => FusionConfig::Attention(Attention { heads: 2, units: 7 }),
-            false => FusionConfig::Concat(Concat {}),
+            false => FusionConfig::Concat(Concat::default()),
         },
         head: 5,
         dropout: 0.5,

@@ -123,7 +123,7 @@ impl Trace {
         let config = Config {
             encoder: Some(EncoderConfig::ConvGru(ConvGru { channels: [32, 64, 128], hidden })),
             fusion: match concat {
-                true => FusionConfig::Concat(Concat {}),
+                true => FusionConfig::Concat(Concat::default()),
                 false => FusionConfig::Attention(Attention { heads: 6, units: 512 }),
             },
             head: 64,

@@ -158,7 +158,7 @@ fn attention_pool_agrees_with_autograd_and_ignores_what_is_not_valid() {
 #[test]
 fn fusions_agree_with_autograd_for_any_mix_of_validity() {
     let attention = FusionConfig::Attention(Attention { heads: 2, units: 5 });
-    for config in [attention, FusionConfig::Concat(Concat {})] {
+    for config in [attention, FusionConfig::Concat(Concat::default())] {
         for (first, second) in [(false, false), (true, false), (true, true)] {
             let name = format!("{config:?}, valid {first} {second}");
             let ((fusion, width), layout, weights) = layer(|layout| Fusion::new(layout, &config, &[4, 4]));
@@ -169,7 +169,8 @@ fn fusions_agree_with_autograd_for_any_mix_of_validity() {
             ];
             let gy = random("gy", &[LANES, BATCH, width]);
             let grads = unwritten(&weights);
-            let encoded = |m: usize| Encoded { states: xs[m].copy(), valid: valid[m].as_ref().map(Tensor::copy) };
+            let encoded =
+                |m: usize| Encoded { states: xs[m].copy(), valid: valid[m].as_ref().map(Tensor::copy), within: None };
             let (y, saved) = fusion.forward(&weights, &[encoded(0), encoded(1)]);
             let gstates = fusion.backward(&weights, saved, &gy, &grads);
             let one = |w: &Weights, x: &[Tensor], l: i64, b: i64| {

@@ -1,5 +1,6 @@
 //! Holds the explicit backward of every layer, and of whole models, against autograd.
 
+mod counts;
 mod layers;
 mod models;
 mod reference;

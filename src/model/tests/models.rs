@@ -4,7 +4,7 @@
 use super::reference::{Sample, Weights};
 use super::{assert_close, bits, random, unwritten};
 use crate::data::ModalityShape;
-use crate::model::config::{Attention, Concat, ConvGru, Hidden};
+use crate::model::config::{Attention, Concat, ConvGru, Hidden, Identity, Mean};
 use crate::model::layer::{Masks, loss};
 use crate::model::{Block, Config, EncoderConfig, FusionConfig, Input, Model};
 use std::collections::BTreeMap;
@@ -47,7 +47,14 @@ fn case(modalities: usize, fusion: FusionConfig, cut: bool, gated: bool, dropped
         ("pooled".into(), EncoderConfig::Mlp(Hidden { hidden: 6 })),
         ("other".into(), conv),
     ]);
-    let config = Config { encoder: None, encoders, fusion, head: 7, dropout: if dropped { 0.3 } else { 0.0 } };
+    let config = Config {
+        encoder: None,
+        encoders,
+        fusion,
+        head: 7,
+        dropout: if dropped { 0.3 } else { 0.0 },
+        head_dropout: true,
+    };
     let model = Model::new(&config, &shapes, CLASSES as usize);
     let weights = random("weights", &[LANES, model.parameters() as i64]);
     let input = |shape: &ModalityShape| {
@@ -97,11 +104,13 @@ fn masks(config: &Config, shapes: &[ModalityShape]) -> Vec<(String, Tensor)> {
                     add(format!("{}.conv{}", shape.name, i + 1), &[shape.time as i64 >> (i + 1), *channels as i64]);
                 }
             }
-            EncoderConfig::Gru(_) => {}
+            EncoderConfig::Gru(_) | EncoderConfig::Identity(_) => {}
             EncoderConfig::Mlp(mlp) => add(format!("{}.linear1", shape.name), &[1, mlp.hidden as i64]),
         }
     }
-    add("head".into(), &[1, config.head as i64]);
+    if config.head_dropout {
+        add("head".into(), &[1, config.head as i64]);
+    }
     masks
 }
 
@@ -173,7 +182,7 @@ fn labels() -> Tensor {
 }
 
 fn fusions() -> [FusionConfig; 2] {
-    [FusionConfig::Attention(Attention { heads: 2, units: 9 }), FusionConfig::Concat(Concat {})]
+    [FusionConfig::Attention(Attention { heads: 2, units: 9 }), FusionConfig::Concat(Concat::default())]
 }
 
 /// Lengths, gates, dropout, multilabel.
@@ -211,6 +220,43 @@ fn assert_gradients(name: &str, case: &Case, multilabel: bool) {
             assert_close(&format!("{name}: lane {l}, {weight}"), found, &expected, scale);
         }
     }
+}
+
+/// The case again, with another configuration of the same shapes.
+fn with(mut case: Case, change: impl Fn(&mut Config)) -> Case {
+    change(&mut case.config);
+    case.model = Model::new(&case.config, &case.shapes, CLASSES as usize);
+    case.weights = random("weights", &[LANES, case.model.parameters() as i64]);
+    if !case.masks.is_empty() {
+        case.masks = masks(&case.config, &case.shapes);
+    }
+    case
+}
+
+#[test]
+fn the_ways_of_the_reference_agree_with_autograd() {
+    let padded = || FusionConfig::Concat(Concat { mean: Mean::Padded, dead_weights: 17 });
+    for [cut, gated, dropped, multilabel] in SWITCHES.into_iter().filter(|[cut, gated, ..]| !(*cut && *gated)) {
+        let case = with(case(4, padded(), cut, gated, dropped), |config| {
+            config.head_dropout = false;
+            config.encoders.insert("pooled".into(), EncoderConfig::Identity(Identity {}));
+        });
+        assert_gradients(&format!("padded, lengths {cut}, gates {gated}, dropout {dropped}"), &case, multilabel);
+    }
+}
+
+#[test]
+fn dead_weights_are_counted_and_never_move() {
+    let alive = case(2, fusions()[1].clone(), false, false, false);
+    let dead = with(case(2, fusions()[1].clone(), false, false, false), |config| {
+        config.fusion = FusionConfig::Concat(Concat { dead_weights: 17, ..Concat::default() });
+    });
+    assert_eq!(dead.model.parameters(), alive.model.parameters() + 17);
+    let rows = random("delta", &[LANES, dead.model.parameters() as i64]);
+    let before = rows.copy();
+    dead.model.keep_dead(&rows);
+    let changed = rows.ne_tensor(&before).sum(Kind::Int64).int64_value(&[]);
+    assert_eq!(changed, 17 * LANES, "only the dead ones are kept as they were");
 }
 
 #[test]

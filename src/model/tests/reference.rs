@@ -2,6 +2,7 @@
 //! to its length, so that neither stacking nor padding nor masking can be wrong here.
 
 use crate::data::ModalityShape;
+use crate::model::config::Mean;
 use crate::model::{Config, EncoderConfig, FusionConfig, Layout};
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
@@ -71,6 +72,12 @@ pub fn concat(states: &[Tensor]) -> Tensor {
     Tensor::cat(&states.iter().map(mean).collect::<Vec<_>>(), 0)
 }
 
+/// As [`concat`], over `steps` steps: those that are not there count as zeros.
+pub fn concat_padded(states: &[Tensor], steps: &[i64]) -> Tensor {
+    let mean = |(x, &steps): (&Tensor, &i64)| x.sum_dim_intlist([0].as_slice(), false, Kind::Float) / steps as f64;
+    Tensor::cat(&states.iter().zip(steps).map(mean).collect::<Vec<_>>(), 0)
+}
+
 /// One sample: the valid steps `[T, D]` of each modality (`None` where absent), and dropout's multipliers by layer.
 pub struct Sample {
     pub values: Vec<Option<Tensor>>,
@@ -99,21 +106,34 @@ impl Sample {
                 let hidden = self.drop(&format!("{name}.linear1"), linear(w, &format!("{name}.linear1"), x).relu());
                 linear(w, &format!("{name}.linear2"), &hidden)
             }
+            EncoderConfig::Identity(_) => x.shallow_clone(),
         }
     }
 
     /// Logits `[C]` of a whole model.
     pub fn logits(&self, config: &Config, shapes: &[ModalityShape], w: &Weights) -> Tensor {
+        let padded = matches!(&config.fusion, FusionConfig::Concat(concat) if concat.mean == Mean::Padded);
         let states = |(shape, x): (&ModalityShape, &Option<Tensor>)| {
             let encoder = config.encoder_of(shape);
             match x {
                 Some(x) => self.encode(w, &encoder, &shape.name, x),
-                None => Tensor::zeros([0, encoder.hidden() as i64], (Kind::Float, Device::Cpu)),
+                None if padded => {
+                    let zeros = Tensor::zeros([shape.time as i64, shape.width as i64], (Kind::Float, Device::Cpu));
+                    self.encode(w, &encoder, &shape.name, &zeros)
+                }
+                None => Tensor::zeros([0, encoder.output(shape) as i64], (Kind::Float, Device::Cpu)),
             }
         };
         let states: Vec<Tensor> = shapes.iter().zip(&self.values).map(states).collect();
         let fused = match config.fusion {
             FusionConfig::Attention(_) => attention(w, "fusion", &Tensor::cat(&states, 0)),
+            FusionConfig::Concat(_) if padded => {
+                let steps = |shape: &ModalityShape| match config.encoder_of(shape) {
+                    EncoderConfig::ConvGru(_) => shape.time as i64 / 8,
+                    _ => shape.time as i64,
+                };
+                concat_padded(&states, &shapes.iter().map(steps).collect::<Vec<_>>())
+            }
             FusionConfig::Concat(_) => concat(&states),
         };
         let hidden = self.drop("head", linear(w, "head.linear1", &fused.unsqueeze(0)).relu());

@@ -147,3 +147,26 @@ fn an_attack_on_a_yardstick_is_refused_or_left_out() {
     assert_eq!(message, expected);
     assert_eq!(good(&format!("{attack}{grid}skip-impossible = true\n"), &[]).points.points.len(), 1);
 }
+
+#[test]
+fn set_picks_a_grid_by_its_name() {
+    let text = with(
+        "[[grid]]\nname = \"labels\"\n\"corrupt.missing-labels.rate\" = [0.1, 0.5]\n\
+        [[grid]]\nname = \"sensors\"\n\"corrupt.missing-modality.rate\" = [0.1, 0.3, 0.5]\n",
+    );
+    assert_eq!(good(&text, &[]).points.points.len(), 5);
+    let picked = good(&text, &["train.rounds=2", "grid=sensors"]);
+    assert_eq!((picked.points.points.len(), picked.points.grids.len()), (3, 1));
+    assert_eq!(picked.points.points[0].scenario.train.rounds, 2);
+    // What is written to the results runs the same again; without a choice the names stay.
+    assert_eq!(good(&picked.resolved, &[]).points.points.len(), 3);
+    assert_eq!(good(&good(&text, &[]).resolved, &["grid=labels"]).points.points.len(), 2);
+    let expected = "--set grid=sensor
+  names no grid; allowed: labels, sensors. Did you mean sensors?
+1 fault in x.toml";
+    assert_eq!(refused(&text, &["grid=sensor"]), expected);
+    let expected = "x.toml:13: grid.name = labels
+  is the name of another grid; allowed: every name once.
+1 fault in x.toml";
+    assert_eq!(refused(&text.replace("sensors", "labels"), &[]), expected);
+}

@@ -232,20 +232,23 @@ fn set_changes_the_base_and_a_whole_choice() {
 #[test]
 fn faults_of_set_name_the_argument() {
     let text = with("[[grid]]\n\"train.batch\" = [4, 8]\n");
-    let sets = ["train.rounds=0", "train.batch=2", "train.epochs", "trian.rounds=1", "grid=[]", "model.head=[1"];
-    let expected = "--set train.batch=2
+    let sets =
+        ["train.rounds=0", "train.batch=2", "train.epochs", "trian.rounds=1", "grid=[]", "grid.x=[]", "model.head=[1"];
+    let expected = "--set grid=[]
+  names no grid: none has a name. Write name = \"…\" in a [[grid]].
+--set train.batch=2
   is varied by a grid in line 10, so setting it would change nothing; allowed: a key that no grid varies. Shorten that axis in the file.
 --set train.epochs
   is not an assignment; allowed: path=value, such as train.rounds=10.
---set grid=[]
-  would set a grid; allowed: any other key. Change the grid in the file, or set a key that no grid varies.
+--set grid.x=[]
+  would set a grid; allowed: any other key, or grid=NAME. Change the grid in the file, or set a key that no grid varies.
 --set model.head=[1
   has a value that is not TOML (unclosed array, expected `]`); allowed: a number, a name, a list, a table.
 --set trian.rounds=1: trian = { rounds = 1 }
   is not a key of a scenario; allowed: question, seeds, save-model, checkpoint-seconds, data, normalise, split, partition, corrupt, attack, model, train, strategy, evaluate, grid. Did you mean train?
 --set train.rounds=0
   is too small; allowed: a whole number from 1.
-6 faults in x.toml";
+7 faults in x.toml";
     assert_eq!(refused(&text, &sets), expected);
 }
 
