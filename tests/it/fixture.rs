@@ -75,6 +75,7 @@ fn model(data: &Dataset, attention: bool) -> Model {
         },
         head: 5,
         dropout: 0.5,
+        head_dropout: true,
     };
     Model::new(&config, &data.shapes(), CLASSES)
 }

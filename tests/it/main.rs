@@ -10,6 +10,7 @@ mod floors;
 mod golden;
 mod list;
 mod pytorch;
+mod real_data;
 mod results;
 mod scenarios;
 mod support;
