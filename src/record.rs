@@ -56,6 +56,41 @@ impl Metric {
     }
 }
 
+/// Which round of a run speaks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reading {
+    /// The test score of the last evaluated round.
+    Last,
+    /// The test score at the best development round (the first, among equals).
+    Best,
+    /// The mean test score of the last five evaluated rounds.
+    Mean5,
+}
+
+impl Reading {
+    /// All readings, in column order.
+    pub const ALL: [Reading; 3] = [Reading::Last, Reading::Best, Reading::Mean5];
+
+    /// Prefix of column names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reading::Last => "last",
+            Reading::Best => "best",
+            Reading::Mean5 => "mean5",
+        }
+    }
+
+    /// For captions.
+    pub fn caption(self) -> &'static str {
+        match self {
+            Reading::Last => "at the last evaluated round",
+            Reading::Best => "at the best development round",
+            Reading::Mean5 => "mean of the last five evaluated rounds",
+        }
+    }
+}
+
 /// One round of one run: one row of `rounds.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundRow {
@@ -180,6 +215,9 @@ pub struct Plan {
     pub question: String,
     /// Selection metric.
     pub metric: Metric,
+    /// The reading that is shown first, where the scenario names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// Whether the data is multilabel.
     pub multilabel: bool,
     /// Classes and natural clients of the data.

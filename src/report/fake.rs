@@ -86,6 +86,7 @@ impl Fake {
             name: "quickstart".into(),
             question: self.question.into(),
             metric: Metric::MacroF1,
+            reading: None,
             multilabel: false,
             classes: 7,
             seeds: self.seeds.clone(),

@@ -2,6 +2,7 @@
 
 use super::stats::{Summary, summarise};
 use crate::fault::Result;
+pub use crate::record::Reading;
 use crate::record::{Manifest, Metric, Plan, RoundRow, RunInfo, Scores, Stop};
 use crate::store::{Outcome, Store};
 
@@ -29,40 +30,6 @@ pub struct Run {
     pub manifest: Option<Manifest>,
     /// Its rounds so far.
     pub rounds: Vec<RoundRow>,
-}
-
-/// Which round of a run speaks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
-    /// The test score of the last evaluated round.
-    Last,
-    /// The test score at the best development round (the first, among equals).
-    Best,
-    /// The mean test score of the last five evaluated rounds.
-    Mean5,
-}
-
-impl Reading {
-    /// All readings, in column order.
-    pub const ALL: [Reading; 3] = [Reading::Last, Reading::Best, Reading::Mean5];
-
-    /// Prefix of column names.
-    pub fn name(self) -> &'static str {
-        match self {
-            Reading::Last => "last",
-            Reading::Best => "best",
-            Reading::Mean5 => "mean5",
-        }
-    }
-
-    /// For captions.
-    pub fn caption(self) -> &'static str {
-        match self {
-            Reading::Last => "at the last evaluated round",
-            Reading::Best => "at the best development round",
-            Reading::Mean5 => "mean of the last five evaluated rounds",
-        }
-    }
 }
 
 impl Run {
@@ -128,9 +95,11 @@ impl Study {
         Ok(Study { plan, scenario, runs, notes, has_dev })
     }
 
-    /// The reading that is shown first: the best development round where there is a development set, else the last.
+    /// The reading that is shown first: the one that the scenario names, else the best development round where there is a
+    /// development set, else the last.
     pub fn reading(&self) -> Reading {
-        if self.has_dev { Reading::Best } else { Reading::Last }
+        let otherwise = if self.has_dev { Reading::Best } else { Reading::Last };
+        self.plan.reading.unwrap_or(otherwise)
     }
 
     /// Runs of a point that count, in the order of their seeds.

@@ -296,3 +296,17 @@ fn figures_to_look_at() {
     odd.write(&folder.join("odd"), all);
     println!("{}", write(&folder.join("odd")).unwrap().plain());
 }
+
+#[test]
+fn the_scenario_may_name_the_reading_that_is_shown_first() {
+    let (_folder, mut study, _) = study(&small(), all);
+    for reading in crate::record::Reading::ALL {
+        study.plan.reading = Some(reading);
+        let run = &study.runs[0];
+        let wanted = run.read(reading, study.plan.metric, |scores| scores.macro_f1);
+        assert_eq!((study.reading(), study.value(run)), (reading, wanted));
+        assert!(study.measure().contains(reading.caption()), "{}", study.measure());
+    }
+    study.plan.reading = None;
+    assert_eq!(study.reading(), crate::record::Reading::Best);
+}

@@ -2,10 +2,10 @@
 
 use super::Scenario;
 use crate::corrupt::Facts;
-use crate::data::{Dataset, Labels};
+use crate::data::{Dataset, Labels, Part};
 use crate::fault::Checker;
 use crate::lane::config::Cohort;
-use crate::record::Metric;
+use crate::record::{Metric, Reading};
 use crate::strategy::Shape;
 
 impl Scenario {
@@ -85,6 +85,11 @@ impl Scenario {
     }
 
     fn check_scores(&self, c: &mut Checker, data: &Dataset) {
+        let official = data.parts.as_ref().is_some_and(|parts| parts.contains(&Part::Dev));
+        if self.evaluate.reading == Some(Reading::Best) && !official && self.split.dev == 0.0 {
+            let remedy = "Give split.dev a share above 0.";
+            c.fault("reading", "needs development samples, and there are none", "last, mean5", remedy);
+        }
         if data.multilabel() && self.evaluate.metric == Metric::TopK {
             c.fault("metric", "is not defined for multilabel data", "macro-f1, accuracy, uar", "");
         }

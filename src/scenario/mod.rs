@@ -33,7 +33,7 @@ pub use load::{Loaded, load, read_str};
 pub use points::{Point, Points};
 
 use crate::fault::{Error, Result};
-use crate::record::Metric;
+use crate::record::{Metric, Reading};
 use crate::{attack, corrupt, data, lane, model, partition, strategy};
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -92,11 +92,15 @@ pub struct Evaluate {
     pub metric: Metric,
     /// k of top-k accuracy.
     pub top_k: usize,
+    /// Which round speaks for a run in tables, plots and the verdict; the best development round where there is a
+    /// development set, else the last, by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { every: 1, metric: Metric::MacroF1, top_k: 2 }
+        Self { every: 1, metric: Metric::MacroF1, top_k: 2, reading: None }
     }
 }
 
@@ -115,7 +119,9 @@ impl Scenario {
     /// A number that TOML cannot hold.
     pub fn canonical(&self) -> Result<String> {
         let attack = self.attack.clone().filter(|attack| !attack.does_nothing());
-        let resolved = Self { corrupt: self.corrupt.canonical(), attack, ..self.clone() };
+        // How results are read does not change them.
+        let evaluate = Evaluate { reading: None, ..self.evaluate.clone() };
+        let resolved = Self { corrupt: self.corrupt.canonical(), attack, evaluate, ..self.clone() };
         let mut value = resolved.to_value()?;
         if let Value::Table(table) = &mut value {
             NOT_IDENTITY.iter().for_each(|key| drop(table.remove(*key)));

@@ -11,6 +11,7 @@ fn plan() -> Plan {
         name: "t".into(),
         question: "?".into(),
         metric: Metric::MacroF1,
+        reading: None,
         multilabel: false,
         classes: 2,
         seeds: vec![8],

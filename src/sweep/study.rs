@@ -210,6 +210,7 @@ fn plan(loaded: &Loaded, data: &[Arc<Dataset>], device: Device) -> Result<Plan> 
         name: loaded.name.clone(),
         question: loaded.question.clone(),
         metric: points[0].scenario.evaluate.metric,
+        reading: points[0].scenario.evaluate.reading,
         multilabel: first.multilabel(),
         classes: first.classes,
         seeds: loaded.seeds.clone(),

@@ -92,7 +92,7 @@ x.toml:3: strategy = \"fedavgg\"
 x.toml:7: data.synthetic.classes = 1
   is too small; allowed: a whole number from 2.
 x.toml:14: model.fuson = \"concat\"
-  is not a key of [model]; allowed: encoder, encoders, fusion, head, dropout. Did you mean fusion?
+  is not a key of [model]; allowed: encoder, encoders, fusion, head, dropout, head-dropout. Did you mean fusion?
 x.toml:19: train.cohort = 0.0
   is not a share of the clients; allowed: a number above 0 up to 1.0, or a whole number of clients.
 x.toml:20: train.optimizer.sgd.lr = -1

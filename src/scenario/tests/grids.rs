@@ -165,7 +165,7 @@ fn set_picks_a_grid_by_its_name() {
   names no grid; allowed: labels, sensors. Did you mean sensors?
 1 fault in x.toml";
     assert_eq!(refused(&text, &["grid=sensor"]), expected);
-    let expected = "x.toml:13: grid.name = labels
+    let expected = "x.toml:12: grid.name = labels
   is the name of another grid; allowed: every name once.
 1 fault in x.toml";
     assert_eq!(refused(&text.replace("sensors", "labels"), &[]), expected);

@@ -84,9 +84,9 @@ x.toml:11: train.cohort = nan
 x.toml:12: train.optimizer.sgd.lr = 0.0
   is not a positive number; allowed: a finite number above 0.
 x.toml:14: model.encoder
-  names 2 choices (gru, mlp); allowed: one of conv-gru, gru, mlp. Set the whole choice: encoder = { NAME = { … } }.
+  names 2 choices (gru, mlp); allowed: one of conv-gru, gru, mlp, identity. Set the whole choice: encoder = { NAME = { … } }.
 x.toml:20: corrupt.missing-modality.rat = 0.3
-  is not a key of [corrupt.missing-modality]; allowed: rate, per, exact, rates. Did you mean rate?
+  is not a key of [corrupt.missing-modality]; allowed: rate, per, exact, rates, draw. Did you mean rate?
 11 faults in x.toml"#;
     assert_eq!(refused(text, &[]), expected);
 }
@@ -183,6 +183,17 @@ x.toml:11: model.encoders.c = \"gru\"
 }
 
 #[test]
+fn the_best_development_round_needs_development_samples() {
+    let data = tiny(3, false);
+    let text = with("[split]\ndev = 0.0\n[evaluate]\nreading = \"best\"\n");
+    let expected = "x.toml:12: evaluate.reading = \"best\"
+  needs development samples, and there are none; allowed: last, mean5. Give split.dev a share above 0.
+1 fault in x.toml";
+    assert_eq!(good(&text, &[]).check_against(|_| (&data, Ok(2))).unwrap_err().to_string(), expected);
+    assert!(good(&text.replace("best", "last"), &[]).check_against(|_| (&data, Ok(10))).is_ok());
+}
+
+#[test]
 fn top_k_does_not_select_on_multilabel_data() {
     let data = tiny(3, true);
     let text = with("[evaluate]\nmetric = \"top-k\"\n");
@@ -258,6 +269,8 @@ fn canonical_forms_ignore_what_changes_no_result() {
     let same = BASE.replace("Does it hold?", "Why?").replace("[8, 16]", "[1]");
     let same = format!("save-model = true\ncheckpoint-seconds = 1\n{same}[corrupt.missing-modality]\nrate = -0.0\n");
     assert_eq!(canonical(BASE), canonical(&same));
+    let read = format!("{BASE}[evaluate]\nreading = \"mean5\"\n");
+    assert_eq!(canonical(BASE), canonical(&read), "how results are read does not change them");
     assert_ne!(canonical(BASE), canonical(&BASE.replace("rounds = 3", "rounds = 4")));
     let infinite = BASE.replace("lr = 0.1", "lr = 0.1, clip = inf");
     assert!(canonical(&infinite).contains("\"clip\":\"inf\""));
