@@ -3,6 +3,7 @@
 //! | file | is |
 //! |---|---|
 //! | `runs.csv`, `rounds.csv`, `summary.csv` | the numbers, one fact a row |
+//! | `worst.csv` | strategies against the worst of their attacks, where a grid has several |
 //! | `plots/*.svg`, `plots/*.png` | the figures |
 //! | `report.html` | all of it on one page that needs nothing else |
 
@@ -15,11 +16,14 @@ mod stats;
 mod tables;
 mod terminal;
 mod verdict;
+mod worst;
 
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod worst_tests;
 
 use crate::fault::Result;
 use crate::store::{Output, Store};
@@ -76,6 +80,9 @@ pub fn write(folder: &Path) -> Result<Report> {
         store.save(Output::Rounds, &tables::rounds(&study)?)?,
         store.save(Output::Summary, &tables::summary(&study)?)?,
     ];
+    if let Some(worst) = worst::table(&study)? {
+        paths.push(store.save(Output::Worst, &worst)?);
+    }
     let figures = plot::figures(&study, &panels)?;
     let mut names = Vec::new();
     for figure in &figures {
@@ -91,7 +98,7 @@ pub fn write(folder: &Path) -> Result<Report> {
     let page = store.save(Output::Report, html::page(&page).as_bytes())?;
     paths.push(page.clone());
     Ok(Report {
-        table: terminal::table(&study, &panels),
+        table: terminal::table(&study, &panels) + &worst::text(&study),
         verdict,
         failed: study.runs.iter().filter(|run| run.status() == "failed").count(),
         notes: study.notes,

@@ -58,21 +58,36 @@ fn column_axis(grid: &Grid) -> Option<usize> {
 
 /// All panels of the plan, grid by grid; cells that differ only in the strategy share a panel.
 pub fn panels(plan: &Plan) -> Vec<Panel> {
-    plan.grids.iter().flat_map(|grid| of_grid(plan, grid)).filter(|panel| !panel.rows.is_empty()).collect()
+    panels_of(plan, |_| true)
+}
+
+/// The panels of some grids.
+pub(super) fn panels_of(plan: &Plan, wanted: impl Fn(&Grid) -> bool) -> Vec<Panel> {
+    let grids = plan.grids.iter().filter(|grid| wanted(grid));
+    grids.flat_map(|grid| of_grid(plan, grid)).filter(|panel| !panel.rows.is_empty()).collect()
 }
 
 fn of_grid(plan: &Plan, grid: &Grid) -> Vec<Panel> {
-    let column = column_axis(grid);
-    let is_facet = |i: usize| Some(i) != column && !of_strategy(&grid.axes[i]);
+    by_column(plan, grid, column_axis(grid)).into_iter().map(|(_, panel)| panel).collect()
+}
+
+/// The panels of a grid with this axis as columns, each with its place on every other axis that is not the strategy's.
+pub(super) fn by_column(plan: &Plan, grid: &Grid, column: Option<usize>) -> Vec<(Vec<usize>, Panel)> {
+    let is_facet = |i: usize| is_facet(grid, column, i);
     let facet = |cell: &[usize]| -> Vec<usize> { (0..cell.len()).filter(|&i| is_facet(i)).map(|i| cell[i]).collect() };
     let facets: BTreeSet<Vec<usize>> = grid.cells.iter().map(|(cell, _)| facet(cell)).collect();
     facets
         .iter()
         .map(|of| {
             let cells: Vec<&(Vec<usize>, usize)> = grid.cells.iter().filter(|(cell, _)| facet(cell) == *of).collect();
-            one(plan, grid, column, &cells, &facet_title(grid, &is_facet, of))
+            (of.clone(), one(plan, grid, column, &cells, &facet_title(grid, &is_facet, of)))
         })
         .collect()
+}
+
+/// Whether an axis makes panels: it is neither the columns' nor the strategy's.
+pub(super) fn is_facet(grid: &Grid, column: Option<usize>, axis: usize) -> bool {
+    Some(axis) != column && !of_strategy(&grid.axes[axis])
 }
 
 fn facet_title(grid: &Grid, is_facet: &dyn Fn(usize) -> bool, values: &[usize]) -> String {

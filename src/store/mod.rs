@@ -69,6 +69,8 @@ pub enum Output<'a> {
     Rounds,
     /// `summary.csv`: mean and interval over seeds.
     Summary,
+    /// `worst.csv`: strategies against the worst of their attacks.
+    Worst,
     /// `report.html`.
     Report,
     /// `plots/<name>`.
@@ -176,6 +178,7 @@ impl Store {
             Output::Runs => self.folder.join("runs.csv"),
             Output::Rounds => self.folder.join(ROUNDS),
             Output::Summary => self.folder.join("summary.csv"),
+            Output::Worst => self.folder.join("worst.csv"),
             Output::Report => self.folder.join("report.html"),
             Output::Plot(name) => {
                 let plots = self.folder.join(PLOTS);

@@ -1,6 +1,7 @@
 //! Strategies by conditions as coloured cells with their numbers, a block a grid.
 
-use super::super::panel::{Panel, is_yardstick};
+use super::super::panel::{Panel, is_yardstick, panels_of};
+use super::super::worst::is_board;
 use super::axes::fit;
 use super::scene::{Scene, Side, Text, text_width};
 use super::style::{INK, SMALL, TEXT, shade};
@@ -15,9 +16,10 @@ const GAP: f64 = 26.0;
 /// Widest strategy label.
 const LABEL: f64 = 180.0;
 
-/// One figure of all panels with columns; none where there are none.
+/// One figure of all panels with columns, but for grids of attacks, which have their own; none where there are none.
 pub fn draw(source: &Source) -> Result<Vec<Figure>> {
-    let panels: Vec<&Panel> = source.panels.iter().filter(|p| !p.axis.is_empty()).collect();
+    let panels = panels_of(&source.study.plan, |grid| !is_board(grid));
+    let panels: Vec<&Panel> = panels.iter().filter(|p| !p.axis.is_empty()).collect();
     if panels.is_empty() { Ok(Vec::new()) } else { Ok(vec![figure(source, &panels)?]) }
 }
 
@@ -111,7 +113,7 @@ fn block(source: &Source, scene: &mut Scene, block: &Block, (left, top): (f64, f
 }
 
 /// The colours from the lowest to the highest mean.
-fn scale(scene: &mut Scene, (left, top): (f64, f64), (low, high): (f64, f64), metric: &str) {
+pub(super) fn scale(scene: &mut Scene, (left, top): (f64, f64), (low, high): (f64, f64), metric: &str) {
     let (width, steps) = (220.0, 110);
     for i in 0..steps {
         let step = width / steps as f64;

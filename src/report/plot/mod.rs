@@ -1,5 +1,6 @@
 //! The figures of a report, as SVG and PNG.
 
+mod attack_map;
 mod axes;
 mod convergence;
 mod glyphs;
@@ -23,7 +24,7 @@ const WIDTH: f64 = 700.0;
 /// Most panels of a figure; more make further figures.
 const MOST: usize = 6;
 /// First words of the names of all figures.
-pub const KINDS: [&str; 4] = ["robustness", "convergence", "partition", "heatmap"];
+pub const KINDS: [&str; 5] = ["robustness", "convergence", "partition", "heatmap", "attacks"];
 
 /// One figure.
 #[derive(Debug)]
@@ -66,6 +67,7 @@ pub fn figures(study: &Study, panels: &[Panel]) -> Result<Vec<Figure>> {
     }
     let source = Source { study, panels, strategies: strategies(panels), levels: levels(panels) };
     let mut figures = robustness::draw(&source)?;
+    figures.extend(attack_map::draw(&source)?);
     figures.extend(heatmap::draw(&source)?);
     figures.extend(convergence::draw(&source)?);
     figures.extend(partition::draw(&source)?);
