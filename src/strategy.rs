@@ -217,6 +217,11 @@ impl Custom {
         Pipeline { nan: self.nan, too_few: self.too_few, chains, servers }
     }
 
+    /// Whether pre-aggregators (all of which do) and rule ask whole rows for nothing but lengths, angles and distances.
+    pub fn sees_only_distances(&self) -> bool {
+        !self.per_block && self.aggregate.sees_only_distances()
+    }
+
     /// Ranges; a pre-aggregator that makes fewer rows leaves fewer for those behind it.
     fn check(&self, c: &mut Checker, cohort: usize) {
         c.inside("local", |c| self.local.check(c));

@@ -27,6 +27,7 @@ pub mod pre;
 pub mod privacy;
 pub mod rule;
 pub mod server;
+mod span;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use chain::Chain;
 pub use known::Known;
 pub use nan::Nan;
 pub use pipeline::{Pipeline, Senders, Servers, Stepped, TooFew};
+pub use span::coordinates;
 use tch::{Device, Kind, Tensor};
 
 /// What a round's updates look like to pre-aggregators and rules.

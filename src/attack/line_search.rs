@@ -2,17 +2,22 @@
 //!
 //! The harm of τ is `‖defence(rows, b copies of u + τ w) − mean(rows)‖`. From τ = `start`, a step of `delta` is tried; while
 //! it does more harm it is kept and doubled, and from the first failure on it is kept where it does more harm and shrunk by
-//! `ratio` after every trial; `evals` evaluations in all.
+//! `ratio` after every trial; `evals` evaluations in all. More by less than a part in 10⁵ is rounding and counts as none.
 //!
-//! Every evaluation runs the defence once. For distance-based rules the squared distances to `u + τ w` are quadratics in τ
-//! ([`super::geometry::Line`]), which would save the pass over the coordinates; the defence is a closure here, so this is
-//! not used.
+//! Every evaluation runs the defence once. Where the whole defence asks rows for nothing but lengths, angles and distances
+//! ([`super::Defence::sees_only_distances`]), those of `u + τ w` are known for every τ from one Gram product of the honest rows,
+//! u and w (squared distances are quadratics in τ): the search runs on [`coordinates`] in the span of these rows, and no
+//! evaluation makes a pass over the weights.
 
-use super::Scene;
 use super::geometry::{mean, numbers};
+use super::{Defence, Scene};
+use crate::aggregate::coordinates;
 use crate::fault::{Checker, Error, Result};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
+
+/// More harm by less than this share is rounding.
+const ROUNDING: f64 = 1e-5;
 
 /// Parameters of the search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,12 +59,18 @@ impl Search {
             ));
         };
         let (known, forged) = (scene.seen.size()[0], scene.forged());
-        let honest = mean(scene.seen)?;
-        let rows = Tensor::f_cat(&[scene.seen, &scene.copies(u)?], 0)?;
+        let spanned = if defence.sees_only_distances { in_span(scene.seen, u, w)? } else { None };
+        let (seen, u, w) = match spanned {
+            Some(short) => (short.f_narrow(0, 0, known)?, short.f_get(known)?, short.f_get(known + 1)?),
+            None => (scene.seen.shallow_clone(), u.shallow_clone(), w.shallow_clone()),
+        };
+        let copies = |row: &Tensor| row.f_to_kind(seen.kind())?.f_unsqueeze(0)?.f_expand([forged, -1], false);
+        let honest = mean(&seen)?;
+        let rows = Tensor::f_cat(&[seen.shallow_clone(), copies(&u)?], 0)?;
+        let Defence { aggregate, .. } = defence;
         let mut harm = |factor: f64| -> Result<f64> {
-            let copies = scene.copies(&(u + w * factor))?;
-            rows.f_narrow(0, known, forged)?.f_copy_(&copies)?;
-            let made = defence(&rows)?.f_to_kind(Kind::Double)?;
+            rows.f_narrow(0, known, forged)?.f_copy_(&copies(&(&u + &w * factor))?)?;
+            let made = aggregate(&rows)?.f_to_kind(Kind::Double)?;
             Ok(numbers(&made.f_sub(&honest)?.f_norm()?)?[0])
         };
         self.search(&mut harm)
@@ -71,7 +82,8 @@ impl Search {
         for _ in 1..self.evals {
             let factor = best.0 + delta;
             let harmed = harm(factor)?;
-            let better = harmed > best.1;
+            // A clipped row does the same harm at any length: what rounding adds in f32 is no more harm.
+            let better = harmed > best.1 + ROUNDING * best.1.abs();
             if better {
                 best = (factor, harmed);
             }
@@ -80,6 +92,12 @@ impl Search {
         }
         Ok(best.0)
     }
+}
+
+/// The rows, u and w, in this order, in coordinates of their span; none where one is not finite.
+fn in_span(rows: &Tensor, u: &Tensor, w: &Tensor) -> Result<Option<Tensor>> {
+    let row = |vector: &Tensor| vector.f_to_kind(rows.kind())?.f_unsqueeze(0);
+    coordinates(&Tensor::f_cat(&[rows.shallow_clone(), row(u)?, row(w)?], 0)?)
 }
 
 #[cfg(test)]

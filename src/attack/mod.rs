@@ -9,7 +9,7 @@
 //! | `min-sum` | the same with sums of squared distances | distance-based rules | Shejwalkar and Houmansadr, NDSS 2021 |
 //! | `fang-trimmed-mean` | just beyond the honest extremes | trimmed mean, median | Fang et al., USENIX Security 2020 |
 //! | `fang-krum` | `−λ sign(mean(x))`, as long as Krum chooses it | Krum | Fang et al., USENIX Security 2020 |
-//! | `mimic` | a copy of one honest row | anything, where clients differ | Karimireddy et al., ICLR 2022 |
+//! | `mimic` | a copy of one honest row, given or learned | anything, where clients differ | Karimireddy et al., ICLR 2022 |
 //! | `rop` | the previous aggregate, pushed at an angle | centered clipping | Ozfatura et al., IEEE TIFS 2024 |
 //! | `gaussian`, `zero`, `nan`, `infinity` | noise, or one value everywhere | carelessness | Blanchard et al., NeurIPS 2017 |
 //! | `label-flip` | honest training on labels turned round | | Tolpegin et al., ESORICS 2020 |
@@ -44,15 +44,18 @@ pub mod min_sum;
 pub mod modality_poison;
 pub mod rop;
 pub mod sign_flip;
+mod target;
 #[cfg(test)]
 mod tests;
 
+use crate::aggregate::State;
 use crate::corrupt::Samples;
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 pub use byzantine::Byzantine;
 pub use factor::Factor;
 use serde::{Deserialize, Serialize};
+pub use target::Target;
 use tch::Tensor;
 
 /// `[attack]`.
@@ -189,13 +192,22 @@ const SEARCH: Parameter = Parameter {
     meaning: "how an optimised factor is searched: evaluations of the defence, first factor, first step, what a failed step shrinks by",
 };
 
-/// The whole defence as attackers imagine it: rows `[n, P]`, those known first, to the aggregate `[P]`; changes no state.
-pub type Defence<'a> = &'a dyn Fn(&Tensor) -> Result<Tensor>;
+/// The whole defence as attackers imagine it.
+#[derive(Clone, Copy)]
+pub struct Defence<'a> {
+    /// Rows `[n, P]`, those known first, to the aggregate `[P]`; changes no state.
+    pub aggregate: &'a dyn Fn(&Tensor) -> Result<Tensor>,
+    /// Whether every member asks rows for nothing but lengths, angles and distances, so that it may be asked about rows of any
+    /// number of columns.
+    pub sees_only_distances: bool,
+}
 
 /// One round as attackers see it.
 pub struct Scene<'a> {
     /// The rows known, `[k, P]`, k ≥ 1: the honest ones in the order of the clients' numbers, or the attackers' own.
     pub seen: &'a Tensor,
+    /// The client behind each of these rows.
+    pub senders: &'a [u64],
     /// What honest training would have given the attackers of the round, `[b, P]`, b ≥ 1.
     pub own: &'a Tensor,
     /// Which of the two `seen` is.
@@ -236,6 +248,14 @@ pub struct Place<'a> {
 
 /// An attack.
 pub trait Attack {
+    /// Looks at what is known of a round before anything is sent, for attacks that learn over rounds; `scene.own` may be empty.
+    ///
+    /// # Errors
+    /// Too little memory.
+    fn learn(&mut self, _scene: &Scene) -> Result<()> {
+        Ok(())
+    }
+
     /// What the attackers send, `[b, P]` in the kind of the rows known.
     ///
     /// # Errors
@@ -246,6 +266,14 @@ pub trait Attack {
     fn poison(&self, _samples: &Samples, _place: &Place) -> Option<Samples> {
         None
     }
+
+    /// What was learned, to checkpoint.
+    fn state(&self) -> State {
+        State::new()
+    }
+
+    /// Takes a checkpointed state back.
+    fn restore(&mut self, _state: State) {}
 }
 
 impl Kind {
@@ -260,7 +288,7 @@ impl Kind {
             Kind::MinSum(config) => Box::new(config),
             Kind::FangTrimmedMean(config) => Box::new(config),
             Kind::FangKrum(config) => Box::new(config),
-            Kind::Mimic(config) => Box::new(config),
+            Kind::Mimic(config) => Box::new(mimic::Mimic::new(config)),
             Kind::Rop(config) => Box::new(config),
             Kind::Gaussian(config) => Box::new(config),
             Kind::Zero(_) => Box::new(constant::Constant(0.0)),
@@ -295,12 +323,12 @@ impl Kind {
             Kind::MinSum(config) => c.inside("min-sum", |c| config.check(c)),
             Kind::FangTrimmedMean(config) => c.inside("fang-trimmed-mean", |c| config.check(c)),
             Kind::FangKrum(config) => c.inside("fang-krum", |c| config.check(c)),
+            Kind::Mimic(config) => c.inside("mimic", |c| config.check(c)),
             Kind::Rop(config) => c.inside("rop", |c| config.check(c)),
             Kind::Gaussian(config) => c.inside("gaussian", |c| config.check(c)),
             Kind::Backdoor(config) => c.inside("backdoor", |c| config.check(c)),
             Kind::None(_)
             | Kind::SignFlip(_)
-            | Kind::Mimic(_)
             | Kind::Zero(_)
             | Kind::Nan(_)
             | Kind::Infinity(_)

@@ -2,14 +2,14 @@
 
 use fedrobust::fault::{Error, Result};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 /// Longest header of an npy file that is read.
 const HEADER: u64 = 2048;
 
-/// Rows `[n, P]` in f64 from a `.npy` file of floats or a `.csv` file of numbers without a header.
+/// Rows `[n, P]` in f64 from a `.npy` file of floats or integers or a `.csv` file of numbers without a header.
 ///
 /// # Errors
 /// A file that is missing, of another kind, not rectangular or without a number in it.
@@ -29,7 +29,7 @@ pub fn read(path: &Path) -> Result<Tensor> {
 /// number.
 ///
 /// # Errors
-/// A file that cannot be written or is not `.npy`.
+/// A file that cannot be written or is not `.npy`; what was there before then stays.
 pub fn write(rows: &Tensor, path: Option<&Path>) -> Result<()> {
     let (n, columns) = rows.size2()?;
     let single = rows.kind() == Kind::Float;
@@ -44,17 +44,56 @@ pub fn write(rows: &Tensor, path: Option<&Path>) -> Result<()> {
     if extension(path) != "npy" {
         return Err(wrong(path, "is not a .npy file; leave --out away to print CSV"));
     }
-    let doing = || format!("cannot write {}", path.display());
     let save = || -> std::io::Result<()> {
         use npyz::WriterBuilder;
-        let mut file = BufWriter::new(File::create(path)?);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Beside it first, so that a full disk leaves no half file.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut buffer = BufWriter::new(&mut file);
         let builder = npyz::WriteOptions::new().default_dtype().shape(&[n as u64, columns as u64]);
-        let mut writer = builder.writer(&mut file).begin_nd()?;
+        let mut writer = builder.writer(&mut buffer).begin_nd()?;
         writer.extend(values.iter().copied())?;
         writer.finish()?;
-        file.flush()
+        buffer.flush()?;
+        drop(buffer);
+        file.persist(path).map(drop).map_err(|error| error.error)
     };
-    save().map_err(|error| Error::io(doing(), &error))
+    save().map_err(|error| Error::io(format!("cannot write {}", path.display()), &error))
+}
+
+/// `row 2`, or `rows 2, 5 and 7 more`: places from 1, the first few by number.
+pub fn places(rows: &[usize]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = rows.iter().take(SHOWN).map(|row| (row + 1).to_string()).collect();
+    let more = if rows.len() > SHOWN { format!(" and {} more", rows.len() - SHOWN) } else { String::new() };
+    format!("row{} {}{more}", if rows.len() == 1 { "" } else { "s" }, shown.join(", "))
+}
+
+/// Rows with a value that is NaN or an infinity.
+///
+/// # Errors
+/// libtorch runs out of memory.
+pub fn non_finite(rows: &Tensor) -> Result<Vec<usize>> {
+    let finite = Vec::<bool>::try_from(rows.f_isfinite()?.f_all_dim(1, false)?.f_to_device(Device::Cpu)?)?;
+    Ok((0..finite.len()).filter(|&row| !finite[row]).collect())
+}
+
+/// Refuses finite values that an f32, in which rules work, cannot hold.
+///
+/// # Errors
+/// The first such value with its place.
+pub fn check_single(rows: &Tensor, path: &Path) -> Result<()> {
+    let lost = rows.f_abs()?.f_gt(f64::from(f32::MAX))?.f_logical_and(&rows.f_isfinite()?)?.f_nonzero()?;
+    if lost.size()[0] == 0 {
+        return Ok(());
+    }
+    let (row, column) = (lost.f_int64_value(&[0, 0])?, lost.f_int64_value(&[0, 1])?);
+    let value = rows.f_double_value(&[row, column])?;
+    let place = format!("row {}, column {}: {value:e}", row + 1, column + 1);
+    Err(wrong(
+        path,
+        format!("{place} is beyond what an f32 holds (3.4e38), and rules work in f32; scale the rows down"),
+    ))
 }
 
 fn extension(path: &Path) -> &str {
@@ -78,32 +117,46 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
+/// Numbers apart by commas, bare or in double quotes; blank lines do not count.
 fn read_csv(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(open(path)?);
-    let (mut rows, mut columns, mut values) = (0, 0, Vec::new());
-    for record in reader.records() {
-        let record = record.map_err(|error| wrong(path, format!("is not CSV ({error})")))?;
-        let line = record.position().map_or(0, csv::Position::line);
+    let (mut rows, mut columns, mut values) = (0_usize, 0, Vec::new());
+    for (line, text) in BufReader::new(open(path)?).lines().enumerate() {
+        let line = line + 1;
+        let text = text.map_err(|error| wrong(path, format!("line {line} is not text ({error})")))?;
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            continue;
+        }
+        let before = values.len();
+        for (column, cell) in text.split(',').enumerate() {
+            let cell = cell.trim().trim_matches('"').trim();
+            let problem =
+                |_| wrong(path, format!("line {line}, column {}: {}", column + 1, not_a_number(cell, rows == 0)));
+            values.push(cell.parse().map_err(problem)?);
+        }
+        let found = values.len() - before;
         if rows == 0 {
-            columns = record.len();
-        }
-        if record.len() != columns {
-            let found = record.len();
+            columns = found;
+        } else if found != columns {
             return Err(wrong(path, format!("line {line} has {found} numbers, the first row has {columns}")));
-        }
-        for (column, cell) in record.iter().enumerate() {
-            let number = cell.parse().map_err(|_| {
-                wrong(
-                    path,
-                    format!("line {line}, column {}: {cell:?} is not a number; a header is not taken", column + 1),
-                )
-            })?;
-            values.push(number);
         }
         rows += 1;
     }
     Ok((rows, columns, values))
+}
+
+/// Why a cell is no number, and what to do.
+fn not_a_number(cell: &str, first: bool) -> String {
+    let apart = |c: char| cell.contains(c) && cell.split(c).all(|part| part.trim().parse::<f64>().is_ok());
+    if cell.is_empty() {
+        "is empty; give every row a number in every column".into()
+    } else if let Some(c) = [';', '\t', ' '].into_iter().find(|&c| apart(c)) {
+        format!("{cell:?} is several numbers apart by {c:?}; separate columns by commas")
+    } else if first {
+        format!("{cell:?} is not a number; a header is not taken: remove the line")
+    } else {
+        format!("{cell:?} is not a number")
+    }
 }
 
 fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
@@ -122,10 +175,22 @@ fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
     }
     let order = npy.order();
     let dtype = npy.dtype().descr();
-    let values: Vec<f64> = match dtype.trim_matches('\'').get(1..) {
-        Some("f8") => npy.into_vec::<f64>().map_err(|error| broken(&error))?,
-        Some("f4") => npy.into_vec::<f32>().map_err(|error| broken(&error))?.into_iter().map(f64::from).collect(),
-        _ => return Err(wrong(path, format!("has dtype {dtype}; f32 or f64 are needed: convert it with .astype"))),
+    let failed = |error: std::io::Error| broken(&error);
+    let values = match dtype.trim_matches('\'').get(1..) {
+        Some("f8") => npy.into_vec::<f64>().map_err(failed)?,
+        Some("f4") => wide(npy.into_vec::<f32>(), f64::from).map_err(failed)?,
+        Some("f2") => wide(npy.into_vec::<half::f16>(), f64::from).map_err(failed)?,
+        Some("i8") => wide(npy.into_vec::<i64>(), |x| x as f64).map_err(failed)?,
+        Some("i4") => wide(npy.into_vec::<i32>(), f64::from).map_err(failed)?,
+        Some("i2") => wide(npy.into_vec::<i16>(), f64::from).map_err(failed)?,
+        Some("i1") => wide(npy.into_vec::<i8>(), f64::from).map_err(failed)?,
+        Some("u1") => wide(npy.into_vec::<u8>(), f64::from).map_err(failed)?,
+        _ => {
+            return Err(wrong(
+                path,
+                format!("has dtype {dtype}; floats or integers are needed: convert it with .astype"),
+            ));
+        }
     };
     let (n, p) = (rows as usize, columns as usize);
     let values = match order {
@@ -135,9 +200,15 @@ fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
     Ok((n, p, values))
 }
 
+/// Numbers of a file as f64.
+fn wide<T>(values: std::io::Result<Vec<T>>, to: impl Fn(T) -> f64) -> std::io::Result<Vec<f64>> {
+    Ok(values?.into_iter().map(to).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use npyz::WriterBuilder;
 
     fn file(name: &str, content: &str) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("fedrobust-matrix-{}-{name}", std::process::id()));
@@ -161,11 +232,57 @@ mod tests {
         [csv, npy].iter().for_each(|path| std::fs::remove_file(path).unwrap());
     }
 
+    fn npy<T: npyz::AutoSerialize + Copy>(name: &str, values: &[T], order: npyz::Order) -> Tensor {
+        let path = file(name, "");
+        let options = npyz::WriteOptions::<T>::new().default_dtype().order(order).shape(&[2, 3]);
+        let mut writer = options.writer(File::create(&path).unwrap()).begin_nd().unwrap();
+        writer.extend(values.iter().copied()).unwrap();
+        writer.finish().unwrap();
+        let rows = read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        rows
+    }
+
+    #[test]
+    fn floats_and_integers_of_all_widths_are_read_in_both_orders() {
+        let expected = Tensor::from_slice2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+        let half = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0].map(half::f16::from_f32);
+        assert_eq!(npy("f2.npy", &half, npyz::Order::C), expected);
+        assert_eq!(npy("i8.npy", &[1_i64, 2, 3, 4, 5, 6], npyz::Order::C), expected);
+        assert_eq!(npy("u1.npy", &[1_u8, 4, 2, 5, 3, 6], npyz::Order::Fortran), expected);
+        assert_eq!(npy("f4.npy", &[1.0_f32, 4.0, 2.0, 5.0, 3.0, 6.0], npyz::Order::Fortran), expected);
+    }
+
+    #[test]
+    fn a_value_beyond_f32_is_named_with_its_place_and_infinities_are_not() {
+        let rows = Tensor::from_slice2(&[[1.0, f64::INFINITY], [f64::NAN, -1e39]]);
+        let error = check_single(&rows, Path::new("x.csv")).unwrap_err().to_string();
+        let expected = "x.csv: row 2, column 2: -1e39 is beyond what an f32 holds (3.4e38), and rules work in f32; scale the rows down";
+        assert_eq!(error, expected);
+        assert!(check_single(&rows.narrow(0, 0, 1), Path::new("x.csv")).is_ok());
+        assert_eq!((non_finite(&rows).unwrap(), places(&[0, 1])), (vec![0, 1], "rows 1, 2".to_string()));
+        assert_eq!(
+            (places(&[4]), places(&[1, 2, 3, 4, 5, 6, 7])),
+            ("row 5".into(), "rows 2, 3, 4, 5, 6 and 2 more".into())
+        );
+    }
+
     #[test]
     fn what_is_no_matrix_is_refused_with_its_place() {
         for (name, content, expected) in [
             ("ragged.csv", "1,2\n3\n", "FILE: line 2 has 1 numbers, the first row has 2"),
-            ("header.csv", "a,b\n1,2\n", "FILE: line 1, column 1: \"a\" is not a number; a header is not taken"),
+            (
+                "header.csv",
+                "a,b\n1,2\n",
+                "FILE: line 1, column 1: \"a\" is not a number; a header is not taken: remove the line",
+            ),
+            ("text.csv", "1,2\n\n3,x\n", "FILE: line 3, column 2: \"x\" is not a number"),
+            ("hole.csv", "1,2\n3,\n", "FILE: line 2, column 2: is empty; give every row a number in every column"),
+            (
+                "semi.csv",
+                "1;2\n",
+                "FILE: line 1, column 1: \"1;2\" is several numbers apart by ';'; separate columns by commas",
+            ),
             ("empty.csv", "", "FILE: holds no number; needed: one row or more of one number or more"),
             ("matrix.txt", "1", "FILE: is neither .npy nor .csv; save the matrix as one of the two"),
         ] {
@@ -173,6 +290,17 @@ mod tests {
             assert_eq!(refused(&path), expected);
             std::fs::remove_file(path).unwrap();
         }
+        let bools = file("bools.npy", "");
+        let mut made = npyz::WriteOptions::<bool>::new()
+            .default_dtype()
+            .shape(&[1])
+            .writer(File::create(&bools).unwrap())
+            .begin_nd()
+            .unwrap();
+        made.push(&true).unwrap();
+        made.finish().unwrap();
+        assert_eq!(refused(&bools), "FILE: has dtype '|b1'; floats or integers are needed: convert it with .astype");
+        std::fs::remove_file(bools).unwrap();
         assert_eq!(refused(Path::new("/nowhere/x.npy")), "FILE: there is no such file; check the path");
     }
 }

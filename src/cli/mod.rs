@@ -102,7 +102,7 @@ struct EvalArguments {
 struct AggregateArguments {
     /// A rule ('median', 'trimmed-mean = { f = 2 }') or a chain ('[{ nnm = { f = 2 } }, { trimmed-mean = { f = 2 } }]')
     spec: String,
-    /// One update a row: .npy (f32 or f64) or .csv without a header
+    /// One update a row: .npy (floats or integers) or .csv without a header
     file: PathBuf,
     /// Samples of each client, the weights of a weighted mean: --samples 10,20,30; equal by default
     #[arg(long, value_delimiter = ',')]
@@ -119,7 +119,7 @@ struct AggregateArguments {
 struct AttackArguments {
     /// An attack: 'sign-flip', 'alie = { z = 1.5 }' (fedrobust list attack)
     spec: String,
-    /// One honest update a row: .npy (f32 or f64) or .csv without a header
+    /// One honest update a row: .npy (floats or integers) or .csv without a header
     file: PathBuf,
     /// Byzantine clients beside the rows of the file; one row is printed for each
     #[arg(long, default_value_t = 1)]

@@ -2,7 +2,7 @@
 
 use super::{AggregateArguments, AttackArguments, matrix};
 use fedrobust::aggregate::{Pipeline, Updates};
-use fedrobust::attack::{Knowledge, Scene};
+use fedrobust::attack::{Defence, Knowledge, Scene};
 use fedrobust::fault::{Error, Result};
 use fedrobust::scenario::{read_attack, read_defence};
 use fedrobust::seed::Stream;
@@ -29,9 +29,17 @@ pub fn aggregate(arguments: &AggregateArguments) -> Result<u8> {
         None => vec![1.0; n],
     };
     let defence = read_defence(&arguments.spec, n)?;
+    matrix::check_single(&rows, &arguments.file)?;
     let (made, excluded) = run(&defence, &rows, samples, &Stream::root(arguments.seed))?;
+    if excluded == n {
+        let file = arguments.file.display();
+        return Err(Error::Invalid(format!(
+            "{file}: every row holds NaN or infinity, so there is nothing to aggregate"
+        )));
+    }
     if excluded > 0 {
-        eprintln!("note: {excluded} of {n} rows hold NaN or infinity and were set aside");
+        let bad = matrix::places(&matrix::non_finite(&rows)?);
+        eprintln!("note: {bad} of {n}: NaN or infinity, set aside");
     }
     matrix::write(&made.f_unsqueeze(0)?, arguments.out.as_deref())?;
     Ok(0)
@@ -51,6 +59,10 @@ fn run(defence: &Custom, rows: &Tensor, samples: Vec<f64>, stream: &Stream) -> R
 pub fn attack(arguments: &AttackArguments) -> Result<u8> {
     let honest = matrix::read(&arguments.file)?;
     let (n, forged) = (honest.size()[0] as usize, arguments.byzantine);
+    let bad = matrix::non_finite(&honest)?;
+    if !bad.is_empty() {
+        eprintln!("note: {} of {n}: NaN or infinity, taken for honest as they are", matrix::places(&bad));
+    }
     if forged == 0 {
         return Err(Error::Invalid("--byzantine 0: is too small; allowed: a whole number from 1".into()));
     }
@@ -61,7 +73,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<u8> {
             "{spec}: forges what attackers train on, so a matrix of updates says nothing of it; use it in [attack] of a scenario"
         )));
     }
-    let Some(attack) = kind.build() else {
+    let Some(mut attack) = kind.build() else {
         return Err(Error::Invalid(format!("{}: forges nothing; name another attack", arguments.spec)));
     };
     let defence = arguments.defence.as_ref().map(|spec| read_defence(spec, n + forged)).transpose()?;
@@ -80,13 +92,17 @@ pub fn attack(arguments: &AttackArguments) -> Result<u8> {
     let index = Tensor::from_slice(&(0..forged as i64).map(|i| i % n as i64).collect::<Vec<_>>());
     let scene = Scene {
         seen: &honest,
+        senders: &(0..n as u64).collect::<Vec<_>>(),
         own: &honest.f_index_select(0, &index)?,
         knowledge: Knowledge::Omniscient,
         clients: n + forged,
-        defence: defence.is_some().then_some(&tried as fedrobust::attack::Defence),
+        defence: defence
+            .as_ref()
+            .map(|chain| Defence { aggregate: &tried, sees_only_distances: chain.sees_only_distances() }),
         previous: None,
         stream: &Stream::root(arguments.seed).named("forge"),
     };
+    attack.learn(&scene)?;
     matrix::write(&attack.forge(&scene)?, arguments.out.as_deref())?;
     Ok(0)
 }

@@ -66,6 +66,7 @@ fn run(plan: &Plan, info: RunInfo, score: Option<f64>) -> Run {
         samples: 255,
         excluded: 0,
         byzantine: 0,
+        stayed: 0,
         bytes: 0,
         dev: None,
         test: Some(Scores { macro_f1: Some(macro_f1), ..Scores::default() }),
@@ -134,31 +135,17 @@ fn a_grid_with_one_attack_is_no_board() {
 
 #[test]
 fn the_map_has_every_strategy_attack_and_place_and_the_worst_last() {
-    let strategies = [
-        "fedavg",
-        "median",
-        "trimmed-mean (f 3)",
-        "geometric-median",
-        "krum (f 3)",
-        "multi-krum (f 3)",
-        "bulyan (f 3)",
-        "centered-clipping (tau 1.0)",
-        "clip (norm 1.0) + mean",
-        "bucketing (size 2) + median",
-        "nnm (f 3) + mean",
-        "nnm (f 3) + median",
-        "nnm (f 3) + trimmed-mean (f 3)",
-    ];
+    let strategies = ["fedavg", "nnm (f 3) + trimmed-mean (f 3)"];
     let score = |cell: &[usize]| {
         let wave = ((cell[0] * 7 + cell[3] * 5 + cell[1] * 3) % 11) as f64 / 11.0;
-        (cell != [0, 0, 0, 3]).then(|| 0.88 - 0.6 * wave * (cell[1] + 1) as f64 / 3.0 - 0.1 * cell[2] as f64)
+        (cell != [0, 0, 0, 1]).then(|| 0.88 - 0.6 * wave * (cell[1] + 1) as f64 / 3.0 - 0.1 * cell[2] as f64)
     };
-    let study = study(&ATTACKS, &strategies, &["0.1", "0.2", "0.3"], &["0.0", "0.4"], score);
+    let study = study(&ATTACKS, &strategies, &["0.1"], &["0.0", "0.4"], score);
     let panels = super::panel::panels(&study.plan);
     let figures = plot::figures(&study, &panels).unwrap();
     let map = figures.iter().find(|figure| figure.name == "attacks").unwrap();
     for word in
-        ATTACKS.iter().chain(&strategies).chain(&["worst attack", "byzantine = 0.3, missing modality rate = 0.4"])
+        ATTACKS.iter().chain(&strategies).chain(&["worst attack", "byzantine = 0.1, missing modality rate = 0.4"])
     {
         assert!(map.svg.contains(word), "{word}");
     }

@@ -3,6 +3,7 @@
 use super::foe::{Foe, Known};
 use super::{Run, score};
 use crate::aggregate::{Senders, Updates, server};
+use crate::attack::Defence;
 use crate::corrupt::{Present, Samples};
 use crate::fault::Result;
 use crate::lane::config::Optimizer;
@@ -38,15 +39,14 @@ impl Run {
     }
 
     /// Puts what byzantine clients send in place of their honest updates.
-    pub(super) fn forge(&self, rows: &mut [Tensor], trained: &[Trained], able: &[usize]) -> Result<()> {
-        let Some(foe) = &self.foe else { return Ok(()) };
+    pub(super) fn forge(&mut self, rows: &mut [Tensor], trained: &[Trained], able: &[usize]) -> Result<()> {
+        if self.foe.is_none() {
+            return Ok(());
+        }
         let client = |&i: &usize| able[trained[i].place];
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(client);
         let (bad, good): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|i| self.is_byzantine(client(i)));
-        if bad.is_empty() {
-            return Ok(());
-        }
         let _guard = tch::no_grad_guard();
         let stack = |of: &[usize]| match of {
             [] => self.weights.f_zeros_like()?.f_unsqueeze(0)?.f_narrow(0, 0, 0),
@@ -55,10 +55,16 @@ impl Run {
         let (honest, own) = (stack(&good)?, stack(&bad)?);
         let samples: Vec<f64> = good.iter().chain(&bad).map(|&i| trained[i].samples as f64).collect();
         let clients: Vec<u64> = good.iter().chain(&bad).map(|&i| able[trained[i].place] as u64).collect();
-        let defence = |rows: &Tensor| self.imagine(foe, rows, &samples, &clients);
-        let known =
-            Known { round: self.round, honest: &honest, own: &own, defence: &defence, previous: self.moved.as_ref() };
-        let forged = foe.forge(known)?;
+        let (round, previous) = (self.round, self.moved.as_ref());
+        let known = Known { round, honest: &honest, clients: &clients, own: &own, defence: None, previous };
+        if let Some(foe) = &mut self.foe {
+            foe.learn(known)?;
+        }
+        let Some(foe) = self.foe.as_ref().filter(|_| !bad.is_empty()) else { return Ok(()) };
+        let aggregate = |rows: &Tensor| self.imagine(foe, rows, &samples, &clients);
+        let sees_only_distances = self.spec.strategy.parts().sees_only_distances();
+        let defence = Some(Defence { aggregate: &aggregate, sees_only_distances });
+        let forged = foe.forge(Known { defence, ..known })?;
         for (row, &i) in bad.iter().enumerate() {
             rows[i] = forged.f_get(row as i64)?;
         }
@@ -71,9 +77,10 @@ impl Run {
         let parts = Custom { server: server::Config::default(), ..self.spec.strategy.parts() };
         let mut copy = parts.build(sgd.lr, &self.blocks);
         copy.restore(&self.pipeline.state());
-        let updates = Updates { rows: rows.shallow_clone(), samples: samples.to_vec() };
+        // Not the weights' number of columns where the search runs in the span of the rows.
+        let updates = Updates { rows: rows.f_to_kind(self.weights.kind())?, samples: samples.to_vec() };
         // From zero weights, the plain server's step is the aggregate itself.
-        let zero = self.weights.f_zeros_like()?;
+        let zero = Tensor::f_zeros([rows.size()[1]], (self.weights.kind(), rows.device()))?;
         let owned = self.owned(clients);
         let senders = Senders { clients: Some(clients), owned: owned.as_deref() };
         Ok(copy.step_of(&zero, updates, &senders, &foe.imagined(self.round))?.weights)

@@ -1,7 +1,8 @@
 //! The byzantine clients of a run: who they are, what they train on, what they send.
 
 use super::world::World;
-use crate::attack::{Attack, Config, Defence, Kind, Members, Place, Scene};
+use crate::aggregate::State;
+use crate::attack::{Attack, Config, Defence, Kind, Knowledge, Members, Place, Scene};
 use crate::corrupt::{Paint, Samples};
 use crate::data::Labels;
 use crate::fault::Result;
@@ -34,15 +35,18 @@ pub(super) struct Trigger {
 }
 
 /// What a round gives the attackers to work with.
+#[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     /// Round, from 0.
     pub round: usize,
     /// Honest rows by client number, `[h, P]`.
     pub honest: &'a Tensor,
+    /// The client behind each honest row, then behind each of the attackers'.
+    pub clients: &'a [u64],
     /// What honest training would have given the attackers, by client number, `[b, P]`.
     pub own: &'a Tensor,
-    /// The defence.
-    pub defence: Defence<'a>,
+    /// The defence, where it is asked for.
+    pub defence: Option<Defence<'a>>,
     /// The last change of the global model.
     pub previous: Option<&'a Tensor>,
 }
@@ -89,35 +93,56 @@ impl Foe {
         self.attack.poison(samples, &place).map(Arc::new)
     }
 
+    /// What attackers who learn over rounds take from this one; those who know no honest update take nothing.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn learn(&mut self, known: Known) -> Result<()> {
+        let Self { config, attack, stream, .. } = self;
+        match scene(config, known, &stream.named("learn").at(known.round as u64)) {
+            Some(scene) => attack.learn(&scene),
+            None => Ok(()),
+        }
+    }
+
     /// What the attackers send, `[b, P]`. Those who know no honest update (a cohort without an honest client) send their own.
     ///
     /// # Errors
     /// An optimised factor against a defence that cannot work with the rows.
     pub fn forge(&self, known: Known) -> Result<Tensor> {
-        let Known { round, honest, own, defence, previous } = known;
-        let seen = match self.config.knowledge {
-            crate::attack::Knowledge::Omniscient => honest,
-            crate::attack::Knowledge::Own => own,
-        };
-        if seen.size()[0] == 0 {
-            return Ok(own.shallow_clone());
+        match scene(&self.config, known, &self.stream.named("forge").at(known.round as u64)) {
+            Some(scene) => self.attack.forge(&scene),
+            None => Ok(known.own.shallow_clone()),
         }
-        let scene = Scene {
-            seen,
-            own,
-            knowledge: self.config.knowledge,
-            clients: (honest.size()[0] + own.size()[0]) as usize,
-            defence: Some(defence),
-            previous,
-            stream: &self.stream.named("forge").at(round as u64),
-        };
-        self.attack.forge(&scene)
+    }
+
+    /// What attackers learned, to checkpoint.
+    pub fn state(&self) -> State {
+        self.attack.state()
+    }
+
+    /// Takes a checkpointed state back.
+    pub fn restore(&mut self, state: State) {
+        self.attack.restore(state);
     }
 
     /// The stream of the defence that attackers imagine in a round.
     pub fn imagined(&self, round: usize) -> Stream {
         self.stream.named("defence").at(round as u64)
     }
+}
+
+/// A round as attackers see it; none where they see no update.
+fn scene<'a>(config: &Config, known: Known<'a>, stream: &'a Stream) -> Option<Scene<'a>> {
+    let Known { honest, clients, own, defence, previous, .. } = known;
+    let (good, bad) = clients.split_at(honest.size()[0] as usize);
+    let (seen, senders) = match config.knowledge {
+        Knowledge::Omniscient => (honest, good),
+        Knowledge::Own => (own, bad),
+    };
+    let knowledge = config.knowledge;
+    let scene = Scene { seen, senders, own, knowledge, clients: clients.len(), defence, previous, stream };
+    (!senders.is_empty()).then_some(scene)
 }
 
 impl Trigger {

@@ -33,6 +33,8 @@ use world::{EvalSet, World};
 
 /// Name of the last change of the weights in a checkpoint.
 const MOVED: &str = "attack.moved";
+/// Before the names of what attackers learned, in a checkpoint.
+const LEARNED: &str = "attack.learned.";
 
 /// What a run does, as far as the scenario says.
 #[derive(Debug, Clone)]
@@ -354,6 +356,8 @@ impl Run {
         let mut state = vec![("weights".to_string(), self.weights.shallow_clone())];
         state.extend(self.own.iter().map(|(client, weights)| (format!("own.{client}"), weights.shallow_clone())));
         state.extend(self.moved.iter().map(|moved| (MOVED.to_string(), moved.shallow_clone())));
+        let learned = self.foe.as_ref().map(Foe::state).unwrap_or_default();
+        state.extend(learned.into_iter().map(|(name, tensor)| (format!("{LEARNED}{name}"), tensor)));
         state.extend(self.pipeline.state().into_iter().map(|(name, tensor)| (format!("strategy.{name}"), tensor)));
         state
     }
@@ -364,7 +368,7 @@ impl Run {
     /// A checkpoint that lacks the weights or has another model's.
     pub fn restore(&mut self, round: usize, state: State) -> Result<()> {
         let device = self.weights.device();
-        let mut strategy = State::new();
+        let (mut strategy, mut learned) = (State::new(), State::new());
         let mut found = false;
         for (name, tensor) in state {
             let tensor = tensor.f_to_device(device)?;
@@ -375,6 +379,8 @@ impl Run {
                 self.moved = Some(tensor);
             } else if let Some(client) = name.strip_prefix("own.").and_then(|client| client.parse().ok()) {
                 self.own.insert(client, tensor);
+            } else if let Some(name) = name.strip_prefix(LEARNED) {
+                learned.push((name.to_string(), tensor));
             } else if let Some(name) = name.strip_prefix("strategy.") {
                 strategy.push((name.to_string(), tensor));
             }
@@ -383,6 +389,9 @@ impl Run {
             return Err(Error::Failed("the checkpoint holds no weights of this model".into()));
         }
         self.pipeline.restore(&strategy);
+        if let Some(foe) = &mut self.foe {
+            foe.restore(learned);
+        }
         self.round = round;
         Ok(())
     }

@@ -14,10 +14,15 @@ const FLOORS: &[&[&str]] = &[
     &["sweep", "report"],
 ];
 
-/// Imports inside a floor that are meant: a corruption works on a partition's shares, an attack on a client's samples, a
-/// rule on the blocks of a model, and a missing device is a fault.
-const SIDEWAYS: &[(&str, &str)] =
-    &[("corrupt", "partition"), ("attack", "corrupt"), ("aggregate", "model"), ("device", "fault")];
+/// Imports inside a floor that are meant: a corruption works on a partition's shares, an attack on a client's samples and on
+/// rows as rules see them, a rule on the blocks of a model, and a missing device is a fault.
+const SIDEWAYS: &[(&str, &str)] = &[
+    ("corrupt", "partition"),
+    ("attack", "corrupt"),
+    ("attack", "aggregate"),
+    ("aggregate", "model"),
+    ("device", "fault"),
+];
 
 fn floor(module: &str) -> usize {
     FLOORS.iter().position(|floor| floor.contains(&module)).unwrap_or_else(|| panic!("{module} has no floor"))

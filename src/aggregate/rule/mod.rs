@@ -217,6 +217,23 @@ impl Config {
         Some(config)
     }
 
+    /// Whether it asks rows for nothing but lengths, angles and distances, and remembers no row: then it decides the same
+    /// on [`coordinates`](crate::aggregate::coordinates) of the rows.
+    pub fn sees_only_distances(&self) -> bool {
+        matches!(
+            self,
+            Config::Mean(_)
+                | Config::Krum(_)
+                | Config::MultiKrum(_)
+                | Config::GeometricMedian(_)
+                | Config::Mda(_)
+                | Config::Monna(_)
+                | Config::Caf(_)
+                | Config::Smea(_)
+                | Config::ClippedClustering(_)
+        )
+    }
+
     /// Builds the rule.
     pub fn build(&self) -> Box<dyn Rule> {
         match self.clone() {

@@ -28,7 +28,11 @@ fn said(path: &str, problem: &str, allowed: &str) -> Vec<(String, String, String
 #[test]
 fn every_choice_is_listed_with_the_parameters_it_takes() {
     for about in CHOICES {
-        let required = if about.name == "modality-poison" { "{ modality = 'audio' }" } else { "{}" };
+        let required = match about.name {
+            "modality-poison" => "{ modality = 'audio' }",
+            "mimic" => "{ target = 'learned', warmup = 3 }",
+            _ => "{}",
+        };
         let value = serde_json::to_value(kind(&format!("{} = {required}", about.name))).unwrap();
         let mut fields: Vec<&str> = value[about.name].as_object().unwrap().keys().map(String::as_str).collect();
         let mut listed: Vec<&str> = about.parameters.iter().map(|p| p.name).collect();
@@ -170,6 +174,7 @@ fn an_optimised_factor_without_a_defence_is_an_error() {
     let stream = Stream::root(0);
     let scene = Scene {
         seen: &rows,
+        senders: &[0, 1],
         own: &rows,
         knowledge: Knowledge::Omniscient,
         clients: 4,

@@ -5,7 +5,7 @@ use crate::attack::geometry::{Spread, deviation, mean};
 use proptest::prelude::*;
 
 /// One spelling or more of every attack that forges updates and needs no defence.
-const ATTACKS: [&str; 18] = [
+const ATTACKS: [&str; 19] = [
     "sign-flip = {}",
     "sign-flip = { of = 'own' }",
     "ipm = { scale = 0.5 }",
@@ -19,6 +19,7 @@ const ATTACKS: [&str; 18] = [
     "fang-trimmed-mean = { shared = true }",
     "fang-krum = {}",
     "mimic = { target = 1 }",
+    "mimic = { target = 'learned' }",
     "rop = {}",
     "gaussian = {}",
     "gaussian = { shared = true, std = 0.1 }",

@@ -4,6 +4,7 @@ mod checks;
 mod data;
 mod docs;
 mod laws;
+mod search;
 mod vectors;
 
 use super::geometry::numbers;
@@ -48,8 +49,11 @@ fn forge_with(
         Knowledge::Own => 3 * own.size()[0] as usize,
     };
     let stream = Stream::root(3);
-    let scene = Scene { seen, own, knowledge, clients, defence, previous, stream: &stream };
-    kind.build().unwrap().forge(&scene).unwrap()
+    let senders: Vec<u64> = (0..seen.size()[0] as u64).collect();
+    let scene = Scene { seen, senders: &senders, own, knowledge, clients, defence, previous, stream: &stream };
+    let mut attack = kind.build().unwrap();
+    attack.learn(&scene).unwrap();
+    attack.forge(&scene).unwrap()
 }
 
 fn list(value: &Value) -> Vec<f64> {

@@ -75,8 +75,9 @@ fn every_vector_of_a_peer_is_met() {
         let honest = tensor(&matrix(&vector["input"]));
         let forged = params["f"].as_i64().unwrap_or(1);
         let own = Tensor::zeros([forged, honest.size()[1]], (Dtype::Double, tch::Device::Cpu));
-        let defence = |rows: &Tensor| defend(params, rows);
-        let made = rows(&forge_with(&named(&vector), &honest, &own, Some(&defence), None, Knowledge::Omniscient));
+        let aggregate = |rows: &Tensor| defend(params, rows);
+        let defence = Defence { aggregate: &aggregate, sees_only_distances: false };
+        let made = rows(&forge_with(&named(&vector), &honest, &own, Some(defence), None, Knowledge::Omniscient));
         assert_eq!(made.len() as i64, forged, "{what}");
         if expected.is_object() {
             let (lower, upper) = (list(&expected["lower"]), list(&expected["upper"]));
@@ -103,11 +104,12 @@ fn every_worked_example_is_met() {
         let kind: Kind = serde_json::from_value(example["spec"].clone()).unwrap();
         let honest = tensor(&matrix(&example["honest"]));
         let forged = example["byzantine"].as_i64().unwrap();
-        let own = Tensor::zeros([forged, honest.size()[1]], (Dtype::Double, tch::Device::Cpu));
+        let own = example.get("own").map(|own| tensor(&matrix(own)));
+        let own = own.unwrap_or_else(|| Tensor::zeros([forged, honest.size()[1]], (Dtype::Double, tch::Device::Cpu)));
         let previous = example.get("previous").map(|m| Tensor::from_slice(&list(m)));
         let made = forge_with(&kind, &honest, &own, None, previous.as_ref(), Knowledge::Omniscient);
         let what = example["spec"].to_string();
         assert_close(&rows(&made).concat(), &matrix(&example["expected"]).concat(), &what);
     }
-    assert_eq!(examples.len(), 59);
+    assert_eq!(examples.len(), 75);
 }

@@ -85,8 +85,8 @@ fn forged(attack: &str, honest: &[f32], own: &[f32]) -> Vec<f64> {
     let foe = Foe::new(Some(&config(attack)), &world(&LABELS), &Stream::root(1)).unwrap();
     let rows = |values: &[f32]| Tensor::from_slice(values).view([-1, 1]);
     let (honest, own) = (rows(honest), rows(own));
-    let defence = |_: &Tensor| panic!("nobody asked");
-    let known = Known { round: 0, honest: &honest, own: &own, defence: &defence, previous: None };
+    let clients: Vec<u64> = (0..(honest.size()[0] + own.size()[0]) as u64).collect();
+    let known = Known { round: 0, honest: &honest, clients: &clients, own: &own, defence: None, previous: None };
     Vec::<f64>::try_from(foe.forge(known).unwrap().to_kind(tch::Kind::Double).view([-1])).unwrap()
 }
 
@@ -137,16 +137,21 @@ fn an_optimised_factor_harms_at_least_as_much_and_leaves_the_servers_state_alone
 
 #[test]
 fn what_attackers_remember_survives_a_checkpoint() {
-    let start = || attacked(r#"{"fedavgm":{}}"#, "byzantine = 3\nkind.rop = {}", 0.5);
-    let mut whole = start();
-    for _ in 0..2 {
-        round(&mut whole);
-    }
-    let mut resumed = start();
-    resumed.restore(2, whole.state()).unwrap();
-    for _ in 0..2 {
-        assert_eq!(round(&mut whole), round(&mut resumed));
-        assert_eq!(weight(&whole), weight(&resumed));
+    // A warm-up of 3 rounds ends after the checkpoint.
+    for kind in ["rop = {}", "mimic = { target = 'learned', warmup = 3 }"] {
+        let start = || attacked(r#"{"fedavgm":{}}"#, &format!("byzantine = 3\nkind.{kind}"), 0.5);
+        let mut whole = start();
+        for _ in 0..2 {
+            round(&mut whole);
+        }
+        let mut resumed = start();
+        let state = whole.state();
+        assert!(state.iter().any(|(name, _)| name.starts_with("attack.")), "{kind}");
+        resumed.restore(2, state).unwrap();
+        for _ in 0..2 {
+            assert_eq!(round(&mut whole), round(&mut resumed), "{kind}");
+            assert_eq!(weight(&whole), weight(&resumed), "{kind}");
+        }
     }
 }
 
@@ -165,5 +170,35 @@ fn a_backdoor_is_scored_on_the_triggered_samples_of_other_classes() {
         assert_eq!((triggered.len(), triggered[0].rows.as_slice()), (1, &[1][..]));
         let row = run.record(&perform(ClosedForm.evaluate(jobs)), 0.0).unwrap();
         assert_eq!(row.attack_success, Some(expected));
+    }
+}
+
+/// P(k of the cohort are byzantine) for `bad` of `all` clients and a cohort of `drawn`.
+fn hypergeometric(k: u64, all: u64, bad: u64, drawn: u64) -> f64 {
+    use statrs::distribution::{Discrete, Hypergeometric};
+    Hypergeometric::new(all, bad, drawn).unwrap().pmf(k)
+}
+
+#[test]
+fn a_cohort_meets_its_attackers_hypergeometrically() {
+    // 30 clients, 9 of them byzantine, cohorts of 10, 3,000 rounds; chi-squared over 1 … 5 and the two tails.
+    let labels: Vec<&[u32]> = vec![&[1]; 30];
+    for members in ["fixed", "each-round"] {
+        let attack = config(&format!("byzantine = 0.3\nmembers = '{members}'\nkind.zero = {{}}"));
+        let spec = Spec { attack: Some(attack), ..spec(r#"{"fedavg":{}}"#, 5000, 1.0 / 3.0) };
+        let mut run = Run::new(spec, world(&labels), &ClosedForm);
+        let mut seen = [0.0; 7];
+        for _ in 0..3000 {
+            run.jobs();
+            let met = run.cohort.iter().filter(|&&client| run.is_byzantine(client)).count();
+            seen[met.min(6)] += 1.0;
+            run.round += 1;
+        }
+        let tail: f64 = (6..=9).map(|k| hypergeometric(k, 30, 9, 10)).sum();
+        let expected: Vec<f64> =
+            (0..6).map(|k| hypergeometric(k, 30, 9, 10)).chain([tail]).map(|p| 3000.0 * p).collect();
+        let distance: f64 = seen.iter().zip(&expected).map(|(o, e): (&f64, &f64)| (o - e) * (o - e) / e).sum();
+        // The 99.9 % quantile with 6 degrees of freedom; draws by independent coins would give about 190.
+        assert!(distance < 22.46, "{members}: {distance}, {seen:?} beside {expected:?}");
     }
 }
