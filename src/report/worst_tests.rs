@@ -39,17 +39,13 @@ fn study(
     }
     let info = |point| RunInfo { point, seed: 8, fingerprint: format!("{point:032x}") };
     let plan = Plan {
-        format: FORMAT,
         name: "byzantine".into(),
-        question: "Which?".into(),
-        metric: Metric::MacroF1,
-        multilabel: false,
-        classes: 7,
         seeds: vec![8],
         rounds: 1,
         runs: runs.iter().map(|&(point, _)| info(point)).collect(),
         grids: vec![Grid { axes, cells }],
         points,
+        ..super::fake::Fake::default().plan()
     };
     let runs = runs.into_iter().map(|(point, score)| run(&plan, info(point), score)).collect();
     Study { plan, scenario: String::new(), runs, notes: vec![], has_dev: false }
