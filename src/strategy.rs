@@ -7,7 +7,7 @@
 pub mod blocks;
 mod choices;
 
-use crate::aggregate::{Chain, Nan, Pipeline, Servers, TooFew, pre, rule, server};
+use crate::aggregate::{Chain, Nan, Pipeline, Servers, TooFew, on, pre, rule, server};
 use crate::fault::{About, Checker};
 use crate::model::Block;
 use crate::objective;
@@ -23,6 +23,16 @@ pub enum Config {
     Fedavg(Empty),
     /// Weighted mean, clients with a proximal term.
     Fedprox(objective::prox::Config),
+    /// Control variates.
+    Scaffold(Scaffold),
+    /// Restricted softmax.
+    Fedrs(objective::fedrs::Config),
+    /// Normalised averaging.
+    Fednova(objective::fednova::Config),
+    /// Dynamic regularisation.
+    Feddyn(objective::feddyn::Config),
+    /// Model-contrastive term.
+    Moon(objective::moon::Config),
     /// Server momentum on the pseudo-gradient divided by the client learning rate.
     Fedopt(Fedopt),
     /// Server momentum.
@@ -56,6 +66,22 @@ impl Default for Config {
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
 
+/// Parameters of `scaffold`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Scaffold {
+    /// Server learning rate.
+    pub lr: f64,
+    /// Where c − c_k joins a local step.
+    pub correction: objective::scaffold::Joins,
+}
+
+impl Default for Scaffold {
+    fn default() -> Self {
+        Self { lr: 1.0, correction: objective::scaffold::Joins::default() }
+    }
+}
+
 /// Parameters of `fedopt`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -88,7 +114,7 @@ impl Default for Fedavgm {
     }
 }
 
-/// `custom = { local, pre, aggregate, server, nan, too-few, per-block, blocks }`.
+/// `custom = { local, pre, aggregate, server, nan, on, too-few, per-block, blocks }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Custom {
@@ -103,6 +129,9 @@ pub struct Custom {
     /// What becomes of updates with a NaN or an infinity.
     #[serde(skip_serializing_if = "Nan::is_default")]
     pub nan: Nan,
+    /// What pre-aggregators and rule act on.
+    #[serde(skip_serializing_if = "on::Config::is_default")]
+    pub on: on::Config,
     /// What becomes of a round with fewer rows than a member needs.
     #[serde(skip_serializing_if = "TooFew::is_default")]
     pub too_few: TooFew,
@@ -129,9 +158,20 @@ impl Config {
     /// The parts a preset stands for; those of a yardstick are the plain ones.
     pub fn parts(&self) -> Custom {
         let plain = Custom::default();
+        let mean = rule::mean::Config { weights: rule::mean::Weights::Uniform, ..rule::mean::Config::default() };
+        let uniform = Custom { aggregate: rule::Config::Mean(mean), ..Custom::default() };
         match self.clone() {
             Config::Fedavg(_) | Config::Centralised(_) | Config::LocalOnly(_) => plain,
             Config::Fedprox(config) => Custom { local: objective::Config::Prox(config), ..plain },
+            Config::Scaffold(Scaffold { lr, correction }) => {
+                let local = objective::Config::Scaffold(objective::scaffold::Config { correction });
+                let server = server::Config::Sgd(server::sgd::Config { lr, ..server::sgd::Config::default() });
+                Custom { local, server, ..uniform }
+            }
+            Config::Fedrs(config) => Custom { local: objective::Config::Fedrs(config), ..plain },
+            Config::Fednova(config) => Custom { local: objective::Config::Fednova(config), ..plain },
+            Config::Feddyn(config) => Custom { local: objective::Config::Feddyn(config), ..uniform },
+            Config::Moon(config) => Custom { local: objective::Config::Moon(config), ..plain },
             Config::Fedopt(Fedopt { lr, momentum }) => {
                 let server = server::Config::Sgd(server::sgd::Config { lr, momentum, per_client_lr: true });
                 Custom { server, ..plain }
@@ -172,6 +212,11 @@ impl Config {
         match self {
             Config::Fedavg(_) | Config::Median(_) | Config::Centralised(_) | Config::LocalOnly(_) => {}
             Config::Fedprox(config) => c.inside("fedprox", |c| config.check(c)),
+            Config::Scaffold(config) => c.inside("scaffold", |c| c.positive("lr", config.lr)),
+            Config::Fedrs(config) => c.inside("fedrs", |c| config.check(c)),
+            Config::Fednova(config) => c.inside("fednova", |c| config.check(c)),
+            Config::Feddyn(config) => c.inside("feddyn", |c| config.check(c)),
+            Config::Moon(config) => c.inside("moon", |c| config.check(c)),
             Config::Fedopt(Fedopt { lr, momentum }) => c.inside("fedopt", |c| check_momentum(c, *lr, *momentum)),
             Config::Fedavgm(Fedavgm { lr, momentum }) => c.inside("fedavgm", |c| check_momentum(c, *lr, *momentum)),
             Config::Fedadagrad(config) => c.inside("fedadagrad", |c| config.check(c)),
@@ -184,10 +229,14 @@ impl Config {
 }
 
 impl Config {
-    /// What needs the data: names of blocks.
-    pub fn check_data(&self, c: &mut Checker, modalities: &[String]) {
-        if let Config::Custom(custom) = self {
-            c.inside("custom", |c| custom.check_names(c, modalities));
+    /// What needs the data: names of blocks, labels that an objective can work with.
+    pub fn check_data(&self, c: &mut Checker, modalities: &[String], multilabel: bool) {
+        match self {
+            Config::Custom(custom) => c.inside("custom", |c| {
+                custom.check_names(c, modalities);
+                c.inside("local", |c| custom.local.check_data(c, multilabel));
+            }),
+            preset => preset.parts().local.check_data(c, multilabel),
         }
     }
 
@@ -227,6 +276,7 @@ impl Custom {
         c.inside("local", |c| self.local.check(c));
         self.chain().check(c, cohort);
         c.inside("server", |c| self.server.check(c));
+        c.inside("on", |c| self.on.check(c));
         self.check_blocks(c, cohort);
     }
 
@@ -245,6 +295,9 @@ impl Custom {
         }
         chain.extend((self.too_few == TooFew::Skip).then(|| "too-few skip".into()));
         chain.extend(self.per_block.then(|| self.blocks_label()));
+        if !self.on.is_default() {
+            chain.push(format!("on {}", label(&self.on, on::CHOICES)));
+        }
         chain.join(" + ")
     }
 }

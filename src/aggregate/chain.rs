@@ -61,7 +61,7 @@ impl Chain {
     }
 
     /// The rows whose clients own the block.
-    fn owners(&self, rows: usize, senders: &Senders) -> Vec<usize> {
+    pub(super) fn owners(&self, rows: usize, senders: &Senders) -> Vec<usize> {
         let modality = self.block.as_ref().and_then(|block| block.modality);
         match (modality, senders.owned) {
             (Some(modality), Some(owned)) => (0..rows).filter(|&i| owned[i] >> modality & 1 == 1).collect(),

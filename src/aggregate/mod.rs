@@ -1,7 +1,7 @@
 //! Aggregation: pre-aggregators, one rule, one server optimiser, on `[n, P]` on the device.
 //!
-//! The rows are *client deltas*: row k is `w_k − w`, the local weights minus the global ones. The rule turns them into one
-//! delta `[P]`, the server optimiser turns that into the step of the global weights.
+//! The rows are *client deltas*: row k is `w_k − w`, the local weights minus the global ones (or what [`on`] makes of them).
+//! The rule turns them into one row `[P]`, the server optimiser turns that into the step of the global weights.
 //!
 //! What holds for every member:
 //!
@@ -21,6 +21,7 @@ mod laws;
 mod middle;
 mod nan;
 mod noise;
+pub mod on;
 mod pipeline;
 mod points;
 pub mod pre;
@@ -37,7 +38,7 @@ use crate::fault::{Error, Result};
 pub use chain::Chain;
 pub use known::Known;
 pub use nan::Nan;
-pub use pipeline::{Pipeline, Senders, Servers, Stepped, TooFew};
+pub use pipeline::{Aggregated, Pipeline, Senders, Servers, Stepped, TooFew};
 pub use span::coordinates;
 use tch::{Device, Kind, Tensor};
 

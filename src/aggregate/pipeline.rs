@@ -2,7 +2,7 @@
 
 use super::server::Server;
 use super::{Chain, Nan, State, Updates, prefixed, stripped};
-use crate::fault::{Error, Result};
+use crate::fault::Result;
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -54,6 +54,24 @@ pub struct Pipeline {
     pub servers: Servers,
 }
 
+/// What the chains made of a round's rows.
+#[derive(Debug)]
+pub struct Aggregated {
+    /// Of each chain its part of the aggregated row `[P]`; none for a block that stays.
+    pub parts: Vec<Option<Tensor>>,
+    /// Rows behind each part.
+    pub rows: Vec<usize>,
+    /// Rows set aside because of a NaN or an infinity.
+    pub excluded: usize,
+}
+
+impl Aggregated {
+    /// Blocks that stay as they are.
+    pub fn stayed(&self) -> usize {
+        self.parts.iter().filter(|part| part.is_none()).count()
+    }
+}
+
 /// What a round made of the global weights.
 #[derive(Debug)]
 pub struct Stepped {
@@ -87,37 +105,69 @@ impl Pipeline {
         senders: &Senders,
         stream: &Stream,
     ) -> Result<Stepped> {
+        let made = self.aggregate(updates, senders, stream)?;
+        let stayed = made.stayed();
+        Ok(Stepped { weights: self.serve(weights, made.parts, stream)?, excluded: made.excluded, stayed })
+    }
+
+    /// Rows set aside and chains alone: what the server optimiser is to get.
+    ///
+    /// # Errors
+    /// As [`Pipeline::step`].
+    pub fn aggregate(&mut self, updates: Updates, senders: &Senders, stream: &Stream) -> Result<Aggregated> {
         let _guard = tch::no_grad_guard();
         let (updates, kept, excluded) = self.nan.apply(updates)?;
         let clients = senders.clients.map(|clients| kept.iter().map(|&i| clients[i]).collect::<Vec<_>>());
         let owned = senders.owned.map(|owned| kept.iter().map(|&i| owned[i]).collect::<Vec<_>>());
         let senders = Senders { clients: clients.as_deref(), owned: owned.as_deref() };
-        let mut deltas = Vec::with_capacity(self.chains.len());
+        let rows = self.chains.iter().map(|chain| chain.owners(updates.len(), &senders).len()).collect();
+        let mut parts = Vec::with_capacity(self.chains.len());
         // The last chain gets the rows themselves, so that a pre-aggregator can free them.
         let mut shares: Vec<Updates> = (1..self.chains.len()).map(|_| updates.share()).collect();
         shares.push(updates);
         for (chain, share) in self.chains.iter_mut().zip(shares) {
-            deltas.push(chain.aggregate(share, &senders, self.too_few, stream)?);
+            parts.push(chain.aggregate(share, &senders, self.too_few, stream)?);
         }
-        let stayed = deltas.iter().filter(|delta| delta.is_none()).count();
-        let weights = self.serve(weights, deltas, &stream.named("server"))?;
-        Ok(Stepped { weights, excluded, stayed })
+        Ok(Aggregated { parts, rows, excluded })
     }
 
-    /// The server step from the delta of each chain; a block without one stays.
-    fn serve(&mut self, weights: &Tensor, deltas: Vec<Option<Tensor>>, stream: &Stream) -> Result<Tensor> {
+    /// One row `[P]` of the parts, each times its `factor`; 0 in blocks that stay. `weights` says how long it is.
+    ///
+    /// # Errors
+    /// libtorch runs out of memory.
+    pub fn whole(&self, weights: &Tensor, parts: &[Option<Tensor>], factor: impl Fn(usize) -> f64) -> Result<Tensor> {
+        whole(&self.chains, weights, parts, factor)
+    }
+
+    /// Adds a row `[P]` to the parts; blocks that stay do so.
+    ///
+    /// # Errors
+    /// libtorch runs out of memory.
+    pub fn add(&self, parts: &mut [Option<Tensor>], row: &Tensor) -> Result<()> {
+        for (chain, part) in self.chains.iter().zip(parts) {
+            if let Some(part) = part {
+                *part = part.f_add(&chain.part(row)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The server step from the part of each chain, `[P]`; a block without one stays, and so does its optimiser.
+    ///
+    /// # Errors
+    /// libtorch runs out of memory.
+    pub fn serve(&mut self, weights: &Tensor, deltas: Vec<Option<Tensor>>, stream: &Stream) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
         if deltas.iter().all(Option::is_none) {
             return Ok(weights.shallow_clone());
         }
-        let mut parts = Vec::with_capacity(deltas.len());
+        let stream = &stream.named("server");
         match &mut self.servers {
             Servers::Whole(server) => {
-                for (chain, delta) in self.chains.iter().zip(deltas) {
-                    parts.push(delta.map_or_else(|| Ok(chain.part(weights)?.f_zeros_like()?), Ok::<_, Error>)?);
-                }
-                server.step_drawn(weights, &join(parts)?, stream)
+                server.step_drawn(weights, &whole(&self.chains, weights, &deltas, |_| 1.0)?, stream)
             }
             Servers::Apart(servers) => {
+                let mut parts = Vec::with_capacity(deltas.len());
                 for ((chain, server), delta) in self.chains.iter().zip(servers).zip(deltas) {
                     let old = chain.part(weights)?;
                     parts.push(delta.map_or_else(|| Ok(old.shallow_clone()), |d| server.step_drawn(&old, &d, stream))?);
@@ -156,6 +206,23 @@ impl Pipeline {
 }
 
 const SERVER: &str = "server.";
+
+fn whole(
+    chains: &[Chain],
+    weights: &Tensor,
+    parts: &[Option<Tensor>],
+    factor: impl Fn(usize) -> f64,
+) -> Result<Tensor> {
+    let mut row = Vec::with_capacity(parts.len());
+    for (place, (chain, part)) in chains.iter().zip(parts).enumerate() {
+        row.push(match part {
+            Some(part) if factor(place) == 1.0 => part.shallow_clone(),
+            Some(part) => part.f_mul_scalar(factor(place))?,
+            None => chain.part(weights)?.f_zeros_like()?,
+        });
+    }
+    join(row)
+}
 
 /// The parts of a row, one after another.
 fn join(mut parts: Vec<Tensor>) -> Result<Tensor> {

@@ -18,6 +18,7 @@ const FAMILIES: &[(&str, &str, &[About])] = &[
     ("local", "local objectives (strategy.custom.local)", objective::CHOICES),
     ("pre", "pre-aggregators (strategy.custom.pre)", aggregate::pre::CHOICES),
     ("aggregate", "rules (strategy.custom.aggregate)", aggregate::rule::CHOICES),
+    ("on", "what rules act on (strategy.custom.on)", aggregate::on::CHOICES),
     ("server", "server optimisers (strategy.custom.server)", aggregate::server::CHOICES),
 ];
 

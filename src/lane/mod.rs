@@ -10,6 +10,7 @@ pub mod evaluate;
 mod forge;
 pub mod pool;
 pub mod task;
+mod terms;
 #[cfg(test)]
 mod tests;
 pub mod torch;
@@ -18,6 +19,7 @@ pub mod train;
 use crate::corrupt::{Paint, Present, Samples};
 use crate::data::prepare::Affine;
 use crate::model::layout::{Block, SHARED};
+use crate::objective::Terms;
 use crate::seed::Stream;
 use ndarray::Array2;
 use std::sync::Arc;
@@ -60,6 +62,8 @@ pub struct Job {
     pub dropout: Stream,
     /// Hyperparameters.
     pub hyper: Hyper,
+    /// What the local objective adds to the loss.
+    pub terms: Terms,
 }
 
 impl Job {
@@ -80,6 +84,8 @@ pub struct Trained {
     pub delta: Tensor,
     /// Samples used, local epochs counted.
     pub samples: usize,
+    /// Local steps.
+    pub steps: usize,
     /// Mean loss over those samples.
     pub loss: f64,
     /// Mean over batches of their mean loss, as FedMultimodal reports it.

@@ -9,6 +9,7 @@ use crate::data::prepare::Affine;
 use crate::data::{Dataset, Labels, Modality, ModalityShape};
 use crate::model::config::{Attention, Concat, ConvGru, Hidden};
 use crate::model::{Config, EncoderConfig, FusionConfig, Model};
+use crate::objective::Terms;
 use crate::seed::Stream;
 use ndarray::{Array3, ArrayView2};
 use rand::Rng;
@@ -103,6 +104,7 @@ fn job(model: &Model, data: &Dataset, place: usize) -> Job {
             mu: if place.is_multiple_of(3) { 0.1 } else { 0.0 },
             batch: 4,
         },
+        terms: Terms::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::batch::{DeviceAffine, DeviceData, gates, upload_affine};
 use super::forge::Forgery;
 use super::pool::BitPool;
+use super::terms::{Contrasts, Corrections, Restrictions};
 use super::{Job, Trained};
 use crate::corrupt::Present;
 use crate::fault::Result;
@@ -34,6 +35,8 @@ struct Schedule {
     affine: Option<Vec<DeviceAffine>>,
     /// What attackers forged.
     forgery: Option<Forgery>,
+    restrictions: Option<Restrictions>,
+    contrasts: Option<Contrasts>,
     /// Local steps of each lane, falling.
     steps: Vec<usize>,
 }
@@ -58,23 +61,36 @@ impl Group {
             let active = schedule.steps.iter().take_while(|&&steps| steps > step).count() as i64;
             let prefix = |tensor: &Tensor| tensor.narrow(0, 0, active);
             let (weights, grads) = (prefix(&weights), prefix(&grads));
-            let losses = self.step(&schedule, step, &weights, &grads);
+            let losses = self.step(&schedule, step, [&weights, &prefix(&global)], &grads);
             let _ = sums.narrow(1, 0, active).g_add_(&losses);
             optimizer.step(active, &weights, &grads, &global);
+            if let Some(restrictions) = &schedule.restrictions {
+                restrictions.hold(&self.model, &weights, &prefix(&global));
+            }
         }
         let delta = weights - global;
         self.model.keep_dead(&delta);
         let sums = Vec::<f64>::try_from(sums.to_device(Device::Cpu).view([-1]))?;
         let trained = |(l, job): (usize, Job)| {
             let samples: usize = job.order.iter().map(Vec::len).sum();
-            let [loss, loss_batch_mean] = [sums[l] / samples as f64, sums[lanes + l] / job.steps() as f64];
-            Trained { run: job.run, place: job.place, delta: delta.get(l as i64), samples, loss, loss_batch_mean }
+            let steps = job.steps();
+            let [loss, loss_batch_mean] = [sums[l] / samples as f64, sums[lanes + l] / steps as f64];
+            Trained {
+                run: job.run,
+                place: job.place,
+                delta: delta.get(l as i64),
+                samples,
+                steps,
+                loss,
+                loss_batch_mean,
+            }
         };
         Ok(self.jobs.into_iter().enumerate().map(trained).collect())
     }
 
     /// One forward and backward of the active lanes; gives the sum of the sample losses and the batch mean, `[2, active]`.
-    fn step(&self, schedule: &Schedule, step: usize, weights: &Tensor, grads: &Tensor) -> Tensor {
+    /// `weights` are those of the lanes and those that they started from.
+    fn step(&self, schedule: &Schedule, step: usize, [weights, global]: [&Tensor; 2], grads: &Tensor) -> Tensor {
         let active = weights.size()[0];
         let at = |tensor: &Tensor| tensor.narrow(0, 0, active).select(1, step as i64);
         let rows = at(&schedule.rows);
@@ -87,11 +103,21 @@ impl Group {
             (units > 0).then(|| self.pool.masks(&streams().collect::<Vec<Stream>>(), units, self.model.dropout));
         let (logits, saved) = self.model.forward(weights, &inputs, masks.as_ref());
         let weight = at(&schedule.weight);
+        let restrictions = schedule.restrictions.as_ref();
+        let logits = restrictions.map_or_else(|| logits.shallow_clone(), |r| r.logits(&self.model, weights, &logits));
+        let ghidden = schedule
+            .contrasts
+            .as_ref()
+            .map(|contrasts| contrasts.gradient(&self.model, &inputs, saved.hidden(), global, &weight));
         let (loss, glogits) = match &schedule.labels {
             Some(labels) => loss::cross_entropy(&logits, &at(labels), &weight),
             None => loss::binary_cross_entropy(&logits, &self.data.labels(&rows), &weight),
         };
-        self.model.backward(weights, saved, &glogits, grads);
+        let glogits = restrictions.map_or_else(|| glogits.shallow_clone(), |r| r.scaled(&glogits));
+        self.model.backward_with(weights, saved, &glogits, ghidden.as_ref(), grads);
+        if let Some(restrictions) = restrictions {
+            restrictions.still(&self.model, grads);
+        }
         let sum = (&loss * weight.gt(0.0)).sum_dim_intlist([1].as_slice(), false, Kind::Double);
         let mean = (loss * weight).sum_dim_intlist([1].as_slice(), false, Kind::Double);
         Tensor::stack(&[sum, mean], 0)
@@ -135,12 +161,15 @@ impl Group {
             weight: Tensor::from_slice(&weight).to_device(device).view(shape),
             affine: upload_affine(&affine, device),
             forgery: forgery.map(|forgery| forgery.view(self.data.modalities(), shape)),
+            restrictions: Restrictions::new(&self.jobs, device),
+            contrasts: Contrasts::new(&self.jobs, device),
             steps,
         }
     }
 }
 
-/// SGD on flat rows `[L, P]`: `g ← g · min(1, clip/‖g‖)`, `v ← m v + g + λ w + μ (w − w₀)`, `w ← w − η v`.
+/// SGD on flat rows `[L, P]`: `g ← g · min(1, clip/‖g‖)`, `v ← m v + g + λ w + μ (w − w₀) + c`, `w ← w − η (v + c')` with
+/// the corrections c and c' of the local objective, 0 for most.
 struct Optimizer {
     velocity: Tensor,
     lr: Tensor,
@@ -148,6 +177,7 @@ struct Optimizer {
     weight_decay: Option<Tensor>,
     clip: Option<Tensor>,
     mu: Option<Tensor>,
+    corrections: Corrections,
 }
 
 impl Optimizer {
@@ -164,6 +194,7 @@ impl Optimizer {
             weight_decay: any(&|job| job.hyper.weight_decay > 0.0).then(|| column(&|job| job.hyper.weight_decay)),
             clip: any(&|job| job.hyper.clip.is_finite()).then(|| column(&|job| job.hyper.clip)),
             mu: any(&|job| job.hyper.mu > 0.0).then(|| column(&|job| job.hyper.mu)),
+            corrections: Corrections::new(jobs, weights),
         }
     }
 
@@ -183,6 +214,12 @@ impl Optimizer {
         if let Some(mu) = &self.mu {
             let _ = velocity.addcmul_(&(&weights - prefix(global)), &prefix(mu));
         }
+        if let Some(gradient) = &self.corrections.gradient {
+            velocity += prefix(gradient);
+        }
         let _ = weights.addcmul_(&velocity, &prefix(&self.lr));
+        if let Some(step) = &self.corrections.step {
+            let _ = weights.addcmul_(&prefix(step), &prefix(&self.lr));
+        }
     }
 }

@@ -54,7 +54,19 @@ pub struct Saved {
     gate: Tensor,
 }
 
+impl Saved {
+    /// The head's hidden layer `[L, B, head]`, which the output layer gets.
+    pub fn hidden(&self) -> &Tensor {
+        &self.hidden
+    }
+}
+
 impl Model {
+    /// The output layer's bias in flat rows, `[L, 1, C]`; shares memory with them.
+    pub fn output_bias(&self, rows: &Tensor) -> Tensor {
+        self.second.bias(rows)
+    }
+
     /// Builds a checked configuration for data of these shapes.
     pub fn new(config: &Config, shapes: &[ModalityShape], classes: usize) -> Self {
         let mut layout = Layout::default();
@@ -130,10 +142,23 @@ impl Model {
 
     /// Writes the gradient of every weight into `grads [L, P]`.
     pub fn backward(&self, weights: &Tensor, saved: Saved, glogits: &Tensor, grads: &Tensor) {
+        self.backward_with(weights, saved, glogits, None, grads);
+    }
+
+    /// The same with a gradient of the head's hidden layer `[L, B, head]` besides that of the logits.
+    pub fn backward_with(
+        &self,
+        weights: &Tensor,
+        saved: Saved,
+        glogits: &Tensor,
+        ghidden: Option<&Tensor>,
+        grads: &Tensor,
+    ) {
         if let Some(dead) = &self.dead {
             let _ = dead.of(grads).zero_();
         }
-        let ghidden = self.second.backward(weights, &saved.hidden, glogits, grads) * saved.gate;
+        let through = self.second.backward(weights, &saved.hidden, glogits, grads);
+        let ghidden = ghidden.map_or_else(|| through.shallow_clone(), |more| &through + more) * saved.gate;
         let gfused = self.first.backward(weights, &saved.fused, &ghidden, grads);
         let gstates = self.fusion.backward(weights, saved.fusion, &gfused, grads);
         for ((encoder, saved), gstates) in self.encoders.iter().zip(saved.encoders).zip(&gstates) {

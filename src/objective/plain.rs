@@ -2,6 +2,7 @@
 //!
 //! A client takes SGD steps on the mean loss of its batches, starting from the global weights.
 
+use super::Objective;
 use crate::fault::About;
 use serde::{Deserialize, Serialize};
 
@@ -18,3 +19,9 @@ pub const ABOUT: About = About {
     source: "McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, AISTATS 2017, Algorithm 1",
     parameters: &[],
 };
+
+/// Remembers nothing.
+#[derive(Debug)]
+pub struct Plain;
+
+impl Objective for Plain {}

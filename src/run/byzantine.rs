@@ -2,13 +2,11 @@
 
 use super::foe::{Foe, Known};
 use super::{Run, score};
-use crate::aggregate::{Senders, Updates, server};
+use crate::aggregate::{Senders, Updates};
 use crate::attack::Defence;
 use crate::corrupt::{Present, Samples};
 use crate::fault::Result;
-use crate::lane::config::Optimizer;
 use crate::lane::{EvalJob, Scored, Trained};
-use crate::strategy::Custom;
 use std::sync::Arc;
 use tch::Tensor;
 
@@ -38,8 +36,9 @@ impl Run {
         self.spec.strategy.per_block().then(|| clients.iter().map(owned).collect())
     }
 
-    /// Puts what byzantine clients send in place of their honest updates.
-    pub(super) fn forge(&mut self, rows: &mut [Tensor], trained: &[Trained], able: &[usize]) -> Result<()> {
+    /// Puts what byzantine clients send in place of their honest rows; `back` is what a row is multiplied by to become a change
+    /// of the weights.
+    pub(super) fn forge(&mut self, rows: &mut [Tensor], trained: &[Trained], able: &[usize], back: f64) -> Result<()> {
         if self.foe.is_none() {
             return Ok(());
         }
@@ -55,7 +54,8 @@ impl Run {
         let (honest, own) = (stack(&good)?, stack(&bad)?);
         let samples: Vec<f64> = good.iter().chain(&bad).map(|&i| trained[i].samples as f64).collect();
         let clients: Vec<u64> = good.iter().chain(&bad).map(|&i| able[trained[i].place] as u64).collect();
-        let (round, previous) = (self.round, self.moved.as_ref());
+        let previous = self.moved.as_ref().map(|moved| moved.f_div_scalar(back)).transpose()?;
+        let (round, previous) = (self.round, previous.as_ref());
         let known = Known { round, honest: &honest, clients: &clients, own: &own, defence: None, previous };
         if let Some(foe) = &mut self.foe {
             foe.learn(known)?;
@@ -73,17 +73,15 @@ impl Run {
 
     /// What pre-aggregators and rule would make of these rows, on a copy: their state stays as it is.
     fn imagine(&self, foe: &Foe, rows: &Tensor, samples: &[f64], clients: &[u64]) -> Result<Tensor> {
-        let Optimizer::Sgd(sgd) = &self.spec.train.optimizer;
-        let parts = Custom { server: server::Config::default(), ..self.spec.strategy.parts() };
-        let mut copy = parts.build(sgd.lr, &self.blocks);
+        let mut copy = self.spec.strategy.parts().build(self.sgd().lr, &self.blocks);
         copy.restore(&self.pipeline.state());
         // Not the weights' number of columns where the search runs in the span of the rows.
         let updates = Updates { rows: rows.f_to_kind(self.weights.kind())?, samples: samples.to_vec() };
-        // From zero weights, the plain server's step is the aggregate itself.
         let zero = Tensor::f_zeros([rows.size()[1]], (self.weights.kind(), rows.device()))?;
         let owned = self.owned(clients);
         let senders = Senders { clients: Some(clients), owned: owned.as_deref() };
-        Ok(copy.step_of(&zero, updates, &senders, &foe.imagined(self.round))?.weights)
+        let made = copy.aggregate(updates, &senders, &foe.imagined(self.round))?;
+        copy.whole(&zero, &made.parts, |_| 1.0)
     }
 
     /// The test samples with the trigger of a backdoor, where there is one.

@@ -4,26 +4,30 @@
 //! [`Run::absorb`], and, where [`Run::evaluations`] wants any, the logits to [`Run::record`]. All of a run's state is its
 //! round, its weights and its strategy's state: the random streams have none.
 
+mod aggregate;
 mod byzantine;
 pub mod cohort;
 mod foe;
+mod local;
 pub mod score;
 pub mod world;
 
 #[cfg(test)]
 mod tests;
 
-use crate::aggregate::{Pipeline, Senders, State, Updates};
+use crate::aggregate::{Pipeline, State};
 use crate::attack;
 use crate::corrupt::Samples;
 use crate::fault::{Error, Result};
-use crate::lane::config::{Config as Train, Optimizer};
+use crate::lane::config::{Config as Train, Optimizer, Sgd};
 use crate::lane::{Engine, EvalJob, Hyper, Job, Scored, Trained};
 use crate::model::Block;
+use crate::objective::{Terms, Trainee};
 use crate::record::{ClientScore, Metric, RoundRow, Scores, Stop};
 use crate::seed::Stream;
 use crate::strategy::{self, Shape};
 use foe::Foe;
+use local::Local;
 use rand::seq::SliceRandom;
 use score::Tally;
 use std::collections::BTreeMap;
@@ -65,7 +69,7 @@ pub struct Run {
     world: Arc<World>,
     stream: Stream,
     shape: Shape,
-    mu: f64,
+    local: Local,
     /// The parts of the model that a strategy may aggregate apart.
     blocks: Vec<Block>,
     pipeline: Pipeline,
@@ -93,7 +97,7 @@ impl Run {
         let blocks = engine.blocks();
         Self {
             shape: spec.strategy.shape(),
-            mu: parts.local.terms().mu,
+            local: Local::new(&parts, sgd.lr, &blocks),
             pipeline: parts.build(sgd.lr, &blocks),
             blocks,
             foe: Foe::new(spec.attack.as_ref(), &world, &stream),
@@ -157,7 +161,14 @@ impl Run {
                 Shape::LocalOnly => self.own.get(&client).unwrap_or(&self.weights),
                 _ => &self.weights,
             };
-            self.job(place, client as u64, self.samples(client), weights)
+            let samples = self.samples(client);
+            let terms = self.local.objective.terms(Trainee {
+                client,
+                seen: &samples.labels,
+                held: &self.world.held[client],
+                classes: self.world.classes,
+            });
+            Job { terms, ..self.job(place, client as u64, samples, weights) }
         };
         able.iter().enumerate().map(job).collect()
     }
@@ -174,8 +185,13 @@ impl Run {
         (!pool.is_empty()).then(|| self.job(0, u64::MAX, Arc::new(pool), &self.weights))
     }
 
-    fn job(&self, place: usize, client: u64, samples: Arc<Samples>, weights: &Tensor) -> Job {
+    fn sgd(&self) -> &Sgd {
         let Optimizer::Sgd(sgd) = &self.spec.train.optimizer;
+        sgd
+    }
+
+    fn job(&self, place: usize, client: u64, samples: Arc<Samples>, weights: &Tensor) -> Job {
+        let sgd = self.sgd();
         let stream = |purpose: &str| self.stream.named(purpose).at(client).at(self.round as u64);
         let epoch = |epoch: usize| {
             let mut order: Vec<u32> = (0..samples.len() as u32).collect();
@@ -194,10 +210,11 @@ impl Run {
                 momentum: sgd.momentum,
                 weight_decay: sgd.weight_decay,
                 clip: sgd.clip,
-                mu: self.mu,
+                mu: self.local.mu,
                 batch: self.spec.train.batch,
             },
             samples,
+            terms: Terms::default(),
         }
     }
 
@@ -228,7 +245,7 @@ impl Run {
         };
         match self.shape {
             Shape::Federated => {
-                row.bytes = 2 * 4 * (trained.len() * self.weights.numel()) as u64;
+                row.bytes = self.local.vectors * 4 * (trained.len() * self.weights.numel()) as u64;
                 (row.excluded, row.stayed) = self.aggregate(&trained, &able)?;
             }
             Shape::Centralised => {
@@ -254,29 +271,6 @@ impl Run {
             self.stop = Some(Stop::Finished);
         }
         Ok(())
-    }
-
-    /// The server step; gives the number of rows set aside and that of blocks that stay. A round with nobody keeps the
-    /// weights.
-    fn aggregate(&mut self, trained: &[Trained], able: &[usize]) -> Result<(usize, usize)> {
-        if trained.is_empty() {
-            return Ok((0, self.pipeline.chains.len()));
-        }
-        let mut rows: Vec<Tensor> = trained.iter().map(|t| t.delta.shallow_clone()).collect();
-        self.forge(&mut rows, trained, able)?;
-        let samples = trained.iter().map(|t| t.samples as f64).collect();
-        let updates = Updates { rows: Tensor::f_stack(&rows, 0)?, samples };
-        drop(rows);
-        let stream = self.stream.named("aggregate").at(self.round as u64);
-        let clients: Vec<u64> = trained.iter().map(|t| able[t.place] as u64).collect();
-        let owned = self.owned(&clients);
-        let senders = Senders { clients: Some(&clients), owned: owned.as_deref() };
-        let stepped = self.pipeline.step_of(&self.weights, updates, &senders, &stream)?;
-        if self.foe.as_ref().is_some_and(Foe::remembers) {
-            self.moved = Some(stepped.weights.f_sub(&self.weights)?);
-        }
-        self.weights = stepped.weights;
-        Ok((stepped.excluded, stepped.stayed))
     }
 
     fn is_finite(&self) -> Result<bool> {
@@ -358,6 +352,7 @@ impl Run {
         state.extend(self.moved.iter().map(|moved| (MOVED.to_string(), moved.shallow_clone())));
         let learned = self.foe.as_ref().map(Foe::state).unwrap_or_default();
         state.extend(learned.into_iter().map(|(name, tensor)| (format!("{LEARNED}{name}"), tensor)));
+        state.extend(self.local.state());
         state.extend(self.pipeline.state().into_iter().map(|(name, tensor)| (format!("strategy.{name}"), tensor)));
         state
     }
@@ -368,7 +363,7 @@ impl Run {
     /// A checkpoint that lacks the weights or has another model's.
     pub fn restore(&mut self, round: usize, state: State) -> Result<()> {
         let device = self.weights.device();
-        let (mut strategy, mut learned) = (State::new(), State::new());
+        let (mut strategy, mut learned, mut local) = (State::new(), State::new(), State::new());
         let mut found = false;
         for (name, tensor) in state {
             let tensor = tensor.f_to_device(device)?;
@@ -383,6 +378,8 @@ impl Run {
                 learned.push((name.to_string(), tensor));
             } else if let Some(name) = name.strip_prefix("strategy.") {
                 strategy.push((name.to_string(), tensor));
+            } else {
+                local.push((name, tensor));
             }
         }
         if !found {
@@ -392,6 +389,7 @@ impl Run {
         if let Some(foe) = &mut self.foe {
             foe.restore(learned);
         }
+        self.local.restore(&local);
         self.round = round;
         Ok(())
     }

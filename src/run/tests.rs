@@ -2,6 +2,7 @@
 
 mod blocks;
 mod byzantine;
+mod local;
 
 use super::world::{EvalSet, World};
 use super::{Run, Spec, cohort};
@@ -13,6 +14,7 @@ use crate::record::{Metric, RoundRow, Stop};
 use crate::seed::Stream;
 use crate::strategy;
 use ndarray::Array2;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tch::Tensor;
 
@@ -35,7 +37,8 @@ impl Engine for ClosedForm {
             let moved = 1.0 - (1.0 - job.hyper.lr).powi(job.steps() as i32);
             let delta = (centre - &job.weights) * moved;
             let samples = job.order.iter().map(Vec::len).sum();
-            Trained { run: job.run, place: job.place, delta, samples, loss: centre, loss_batch_mean: centre }
+            let steps = job.steps();
+            Trained { run: job.run, place: job.place, delta, samples, steps, loss: centre, loss_batch_mean: centre }
         };
         // In reverse, one task each: the runner may not rely on an order.
         let task = |job: Job| Task::new([job.run].into_iter(), move || Ok(vec![train(job)]));
@@ -68,9 +71,11 @@ fn world(labels: &[&[u32]]) -> Arc<World> {
     let test =
         EvalSet { rows: Arc::new(vec![0, 1]), present: None, truth: Labels::Single(vec![1, 2]), owner: vec![0, 1] };
     let natural_names = vec!["ann".to_string(), "bob".to_string()];
+    let held = labels.iter().map(|labels| BTreeSet::from_iter(labels.iter().copied()).into_iter().collect()).collect();
     Arc::new(World {
         clients,
         usable,
+        held,
         affine: None,
         dev: None,
         test,

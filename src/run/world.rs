@@ -8,6 +8,7 @@ use crate::partition::{self, Share};
 use crate::record::Realised;
 use crate::seed::Stream;
 use ndarray::{Array2, Axis};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Samples that are scored, with their clean labels.
@@ -30,6 +31,8 @@ pub struct World {
     pub clients: Vec<Client>,
     /// What each client can train on; may be empty.
     pub usable: Vec<Arc<Samples>>,
+    /// Clean classes of each client's samples, unlabelled ones included, ascending; empty for multilabel data.
+    pub held: Vec<Vec<u32>>,
     /// Normalisation, where the data is not normalised already.
     pub affine: Option<Arc<Vec<Affine>>>,
     /// Development samples; `None` when there are none.
@@ -78,6 +81,7 @@ impl World {
         let test = eval_set(data, &split.test, &recipe, &facts, &stream.named("corrupt-test"));
         realised.extend(test.1);
         Ok(Self {
+            held: clients.iter().map(|client| held(&client.rows, labels)).collect(),
             usable: clients.iter().map(|client| Arc::new(client.usable())).collect(),
             clients,
             affine: prepare::affine(data, &split, recipe.normalise).map(Arc::new),
@@ -105,6 +109,12 @@ impl World {
         };
         self.usable.iter().map(count).collect()
     }
+}
+
+/// The distinct labels of these samples.
+fn held(rows: &[u32], labels: &[u32]) -> Vec<u32> {
+    let classes: BTreeSet<u32> = rows.iter().filter_map(|&row| labels.get(row as usize).copied()).collect();
+    classes.into_iter().collect()
 }
 
 /// Splits the data and deals the training samples: the part of a world that corruption does not touch.

@@ -69,7 +69,7 @@ impl Scenario {
         c.inside("strategy", |c| {
             self.strategy.check(c, self.train.cohort.size(clients));
             let names: Vec<String> = data.modalities.iter().map(|m| m.shape.name.clone()).collect();
-            self.strategy.check_data(c, &names);
+            self.strategy.check_data(c, &names, data.multilabel());
         });
         c.inside("evaluate", |c| self.check_scores(c, data));
     }

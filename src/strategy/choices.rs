@@ -1,6 +1,7 @@
 //! What `fedrobust list strategy` says of the presets.
 
 use crate::fault::{About, Parameter};
+use crate::objective;
 
 const LR_ADAPTIVE: Parameter =
     Parameter { name: "lr", default: "0.01", meaning: "server learning rate, above 0; tune it" };
@@ -26,6 +27,44 @@ pub const CHOICES: &[About] = &[
         formula: "client: min_w F_k(w) + (mu/2) |w - w_global|^2; server: as fedavg",
         source: "Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020, Algorithm 2",
         parameters: &[Parameter { name: "mu", default: "0.01", meaning: "weight of the proximal term, from 0" }],
+    },
+    About {
+        name: "scaffold",
+        summary: "Control variates take the drift of a client out of its gradients; the server averages uniformly.",
+        formula: "client: g = g - c_k + c; c_k = c_k - c - Delta_k / (eta A_k); server: w = w + lr mean(Delta), c = c + (n/N) mean(change of c_k)",
+        source: "Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning, ICML 2020, Algorithm 1, option II",
+        parameters: &[
+            Parameter { name: "lr", default: "1.0", meaning: "server learning rate, above 0" },
+            objective::scaffold::CORRECTION,
+        ],
+    },
+    About {
+        name: "fedrs",
+        summary: "FedAvg with a restricted softmax: logits of classes that a client does not hold are scaled down in training.",
+        formula: objective::fedrs::ABOUT.formula,
+        source: objective::fedrs::ABOUT.source,
+        parameters: objective::fedrs::ABOUT.parameters,
+    },
+    About {
+        name: "fednova",
+        summary: "FedAvg on changes per effective step, so that clients with more steps do not pull harder.",
+        formula: objective::fednova::ABOUT.formula,
+        source: objective::fednova::ABOUT.source,
+        parameters: objective::fednova::ABOUT.parameters,
+    },
+    About {
+        name: "feddyn",
+        summary: "Dynamic regularisation of the clients' objectives; the server averages uniformly and corrects.",
+        formula: objective::feddyn::ABOUT.formula,
+        source: objective::feddyn::ABOUT.source,
+        parameters: objective::feddyn::ABOUT.parameters,
+    },
+    About {
+        name: "moon",
+        summary: "FedAvg with a model-contrastive term on the clients' representations.",
+        formula: objective::moon::ABOUT.formula,
+        source: objective::moon::ABOUT.source,
+        parameters: objective::moon::ABOUT.parameters,
     },
     About {
         name: "fedopt",
@@ -130,6 +169,7 @@ pub const CHOICES: &[About] = &[
                 default: "{}",
                 meaning: "with per-block what is different in a block, a modality or fusion: { NAME = { f, pre, aggregate } }",
             },
+            Parameter { name: "on", default: "\"delta\"", meaning: "what rules act on (fedrobust list on)" },
         ],
     },
 ];

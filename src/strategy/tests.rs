@@ -46,6 +46,16 @@ fn a_label_shows_what_differs_from_the_defaults() {
         ("custom = { aggregate.krum = { f = 2, neighbours = 'n-f-1' } }", "krum (f 2, neighbours n-f-1)"),
         ("custom = { aggregate.geometric-median = {}, nan = 'propagate' }", "geometric-median + nan propagate"),
         ("custom = { server.sgd = { per-client-lr = true } }", "mean + sgd (per-client-lr true)"),
+        ("scaffold = { correction = 'step' }", "scaffold (correction step)"),
+        ("fedrs = { alpha = 0.9, bias = false }", "fedrs (alpha 0.9, bias false)"),
+        (
+            "custom = { local.moon = { mu = 5.0 }, aggregate.median = {}, on.gradient = {} }",
+            "moon (mu 5.0) + median + on gradient",
+        ),
+        (
+            "custom = { aggregate.centered-clipping = { tau = 1.0 }, on.momentum = { beta = 0.99 } }",
+            "centered-clipping (tau 1.0) + on momentum (beta 0.99)",
+        ),
     ] {
         assert_eq!(parse(text).label(), expected);
     }
@@ -56,6 +66,17 @@ fn presets_stand_for_their_parts() {
     for (preset, custom) in [
         ("fedavg = {}", "custom = {}"),
         ("fedprox = { mu = 0.1 }", "custom = { local.prox = { mu = 0.1 } }"),
+        (
+            "scaffold = { lr = 0.5, correction = 'step' }",
+            "custom = { local.scaffold = { correction = 'step' }, aggregate.mean = { weights = 'uniform' }, server.sgd = { lr = 0.5 } }",
+        ),
+        ("fedrs = { alpha = 0.9 }", "custom = { local.fedrs = { alpha = 0.9 } }"),
+        ("fednova = { mu = 0.1 }", "custom = { local.fednova = { mu = 0.1 } }"),
+        (
+            "feddyn = { alpha = 0.1 }",
+            "custom = { local.feddyn = { alpha = 0.1 }, aggregate.mean = { weights = 'uniform' } }",
+        ),
+        ("moon = {}", "custom = { local.moon = {} }"),
         ("fedopt = {}", "custom = { server.sgd = { lr = 0.025, momentum = 0.9, per-client-lr = true } }"),
         ("fedavgm = {}", "custom = { server.sgd = { lr = 1.0, momentum = 0.9 } }"),
         ("fedadagrad = { lr = 1.0 }", "custom = { server.adagrad = { lr = 1.0 } }"),
@@ -102,6 +123,7 @@ fn every_entry_names_the_fields_of_its_config_and_their_defaults() {
         ("custom.local.", objective::CHOICES, "local"),
         ("custom.aggregate.", rule::CHOICES, "aggregate"),
         ("custom.server.", server::CHOICES, "server"),
+        ("custom.on.", on::CHOICES, "on"),
     ];
     for (prefix, choices, family) in listed {
         for about in choices {
@@ -109,7 +131,7 @@ fn every_entry_names_the_fields_of_its_config_and_their_defaults() {
             let declared: Vec<String> = about
                 .parameters
                 .iter()
-                .filter(|parameter| !["\"plain\"", "\"mean\"", "\"sgd\""].contains(&parameter.default))
+                .filter(|parameter| !["\"plain\"", "\"mean\"", "\"sgd\"", "\"delta\""].contains(&parameter.default))
                 // What is not a value, "a fifth of the rows", describes what happens where nothing is given.
                 .filter(|parameter| toml::from_str::<toml::Table>(&format!("x = {}", parameter.default)).is_ok())
                 .filter(|parameter| parameter.name != "share")
@@ -142,6 +164,25 @@ fn faults_name_the_path_of_the_value() {
     assert_eq!(faults("fedavgm = { lr = nan }", 4)[0].0, "fedavgm.lr");
     assert_eq!(faults("fedprox = { mu = -1.0 }", 4)[0].0, "fedprox.mu");
     assert_eq!(faults("fedyogi = { tau = 0.0 }", 4)[0].0, "fedyogi.tau");
+    assert_eq!(faults("scaffold = { lr = 0.0 }", 4)[0].0, "scaffold.lr");
+    assert_eq!(faults("fedrs = { alpha = 1.5 }", 4)[0].0, "fedrs.alpha");
+    assert_eq!(faults("fednova = { mu = nan }", 4)[0].0, "fednova.mu");
+    assert_eq!(faults("feddyn = { alpha = 0.0 }", 4)[0].0, "feddyn.alpha");
+    assert_eq!(faults("moon = { tau = 0.0 }", 4)[0].0, "moon.tau");
+    assert_eq!(faults("custom = { on.momentum = { beta = 1.0 } }", 4)[0].0, "custom.on.momentum.beta");
+}
+
+#[test]
+fn a_restricted_softmax_is_refused_for_multilabel_data() {
+    let faults = |text: &str, multilabel: bool| {
+        let mut c = Checker::default();
+        parse(text).check_data(&mut c, &[], multilabel);
+        c.faults.into_iter().map(|fault| format!("{} {}", fault.path, fault.problem)).collect::<Vec<_>>()
+    };
+    let problem = "restricts a softmax over classes, and multilabel data has none";
+    assert_eq!(faults("fedrs = {}", true), [format!("fedrs {problem}")]);
+    assert_eq!(faults("custom = { local.fedrs = {} }", true), [format!("custom.local.fedrs {problem}")]);
+    assert!(faults("fedrs = {}", false).is_empty() && faults("moon = {}", true).is_empty());
 }
 
 #[test]
@@ -186,7 +227,8 @@ fn faults_of_blocks_name_the_block() {
 fn blocks_are_those_of_the_data() {
     let said = |text: &str, modalities: &[&str]| {
         let mut c = Checker::default();
-        parse(text).check_data(&mut c, &modalities.iter().map(|name| name.to_string()).collect::<Vec<_>>());
+        let modalities: Vec<String> = modalities.iter().map(|name| name.to_string()).collect();
+        parse(text).check_data(&mut c, &modalities, false);
         c.faults.into_iter().map(|f| format!("{} {}; {}", f.path, f.problem, f.allowed)).collect::<Vec<_>>()
     };
     let text = "custom = { per-block = true, aggregate.krum = {}, blocks.gyro.f = 1, blocks.fusion.f = 1 }";

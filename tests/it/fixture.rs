@@ -9,6 +9,7 @@ use fedrobust::lane::pool::BitPool;
 use fedrobust::lane::{Hyper, Job, train::Group};
 use fedrobust::model::config::{Attention, Concat, ConvGru, Hidden};
 use fedrobust::model::{Config, EncoderConfig, FusionConfig, Model};
+use fedrobust::objective::Terms;
 use fedrobust::seed::Stream;
 use ndarray::{Array2, Array3};
 use serde_json::Value;
@@ -19,7 +20,7 @@ use tch::{Device, Tensor};
 const HIDDEN: usize = 6;
 const CLASSES: usize = 3;
 
-fn vector<T: TryFrom<i64>>(value: &Value) -> Vec<T> {
+pub fn vector<T: TryFrom<i64>>(value: &Value) -> Vec<T> {
     let number = |v: &Value| v.as_i64().and_then(|n| T::try_from(n).ok()).unwrap();
     value.as_array().unwrap().iter().map(number).collect()
 }
@@ -28,7 +29,7 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
     tensor.contiguous().view([-1]).try_into().unwrap()
 }
 
-fn data(tensors: &Tensors, multilabel: bool) -> Dataset {
+pub fn data(tensors: &Tensors, multilabel: bool) -> Dataset {
     let modality = |name: &str| {
         let values = &tensors[&format!("data.{name}.values")];
         let size: Vec<usize> = values.size().iter().map(|&n| n as usize).collect();
@@ -58,7 +59,7 @@ fn data(tensors: &Tensors, multilabel: bool) -> Dataset {
     }
 }
 
-fn model(data: &Dataset, attention: bool) -> Model {
+pub fn model(data: &Dataset, attention: bool) -> Model {
     let conv = EncoderConfig::ConvGru(ConvGru { channels: [3, 4, 5], hidden: HIDDEN });
     let encoders = [
         ("motion", conv.clone()),
@@ -81,7 +82,7 @@ fn model(data: &Dataset, attention: bool) -> Model {
 }
 
 /// A pool whose only window holds the given decisions.
-fn pool(kept: &Tensor) -> BitPool {
+pub fn pool(kept: &Tensor) -> BitPool {
     let kept = Vec::<i16>::try_from(kept).unwrap();
     BitPool::of(&kept.iter().map(|&kept| if kept == 1 { i16::MAX } else { i16::MIN }).collect::<Vec<_>>(), Device::Cpu)
 }
@@ -110,6 +111,7 @@ fn job(place: usize, case: &Value, weights: &Tensor) -> Job {
             mu: number("mu"),
             batch: number("batch") as usize,
         },
+        terms: Terms::default(),
     }
 }
 

@@ -35,6 +35,7 @@ fn families() -> Vec<Family> {
         family("local", objective::CHOICES, through::<objective::Config>),
         family("pre", aggregate::pre::CHOICES, through::<aggregate::pre::Config>),
         family("aggregate", aggregate::rule::CHOICES, through::<aggregate::rule::Config>),
+        family("on", aggregate::on::CHOICES, through::<aggregate::on::Config>),
         family("server", aggregate::server::CHOICES, through::<aggregate::server::Config>),
     ]
 }
@@ -130,7 +131,7 @@ fn every_default_that_is_shown_is_the_default() {
 }
 
 /// Defaults that are left out where a choice is written.
-const UNSAID: [&str; 4] = ["none", "\"exclude\"", "\"error\"", "false"];
+const UNSAID: [&str; 5] = ["none", "\"exclude\"", "\"error\"", "false", "\"delta\""];
 
 fn same_default(choice: &str, parameter: &Parameter, real: &Value) {
     let Parameter { name, default, .. } = parameter;

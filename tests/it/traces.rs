@@ -4,12 +4,14 @@
 //! Needs the folder that holds `data/` and `reference/` in `FEDROBUST_DATA`; says so and passes where it is unset.
 
 use crate::pytorch::{Tensors, error_of_change, read, row};
+use crate::server::Server;
 use fedrobust::corrupt::Samples;
 use fedrobust::data::{Dataset, Labels, Modality, ModalityShape};
 use fedrobust::lane::torch::TorchEngine;
 use fedrobust::lane::{Engine, EvalJob, Hyper, Job, Task, Trained};
 use fedrobust::model::config::{Attention, Concat, ConvGru};
 use fedrobust::model::{Config, EncoderConfig, FusionConfig, Model};
+use fedrobust::objective::{Terms, Trainee};
 use fedrobust::seed::Stream;
 use ndarray::{Array2, Array3};
 use serde_json::Value;
@@ -20,7 +22,7 @@ use tch::{Device, Tensor};
 const CLASSES: usize = 6;
 /// Rows of the official train file; the test file follows.
 const TRAIN_ROWS: u32 = 7352;
-const LR: f64 = 0.05;
+const HYPER: Hyper = Hyper { lr: 0.05, momentum: 0.9, weight_decay: 1e-5, clip: 10.0, mu: 0.0, batch: 16 };
 
 macro_rules! traces {
     ($($name:ident),*) => {
@@ -32,7 +34,8 @@ macro_rules! traces {
 }
 
 traces!(fedavg, fedprox, fedopt, fedavg_concat, fedavg_mm03, fedavg_ml03, fedavg_ln04, fedopt_mm03);
-traces!(fedavg_warm, fedprox_warm, fedopt_warm);
+traces!(fedrs, scaffold);
+traces!(fedavg_warm, fedprox_warm, fedopt_warm, fedrs_warm, scaffold_warm);
 
 /// Everything about one trace.
 struct Trace {
@@ -55,17 +58,19 @@ fn replay(name: &str) {
     let trace = Trace::open(&root, name);
     let start = trace.weights("init");
     let after = trace.weights("after");
-    let mut server = Server { opt: trace.trace["algorithm"] == "fed_opt", momentum: start.zeros_like() };
+    let mut server = Server::new(strategy(trace.trace["algorithm"].as_str().unwrap()), HYPER.lr);
     let mut weights = start.copy();
     for (round, expected) in trace.trace["rounds"].as_array().unwrap().iter().enumerate() {
         let what = format!("{name}, round {}", round + 1);
-        let trained = trace.train(expected, &weights);
+        let trained = trace.train(expected, &weights, &server);
         for (trained, cohort) in trained.iter().zip(expected["cohort"].as_array().unwrap()) {
             let client = format!("{what}, client {}", cohort["client"]);
             assert_eq!(trained.samples as u64, cohort["samples"].as_u64().unwrap(), "{client}");
             assert_near(&format!("{client}: train loss"), trained.loss_batch_mean, &cohort["train_loss"], 1e-4);
         }
-        server.step(&mut weights, &trained);
+        let clients: Vec<usize> =
+            expected["cohort"].as_array().unwrap().iter().map(|cohort| trace.number(&cohort["client"])).collect();
+        weights = server.step(&weights, &trained, &HYPER, &clients, trace.trace["clients"].as_array().unwrap().len());
         trace.assert_scores(&what, "dev", 0, &weights, expected);
         trace.assert_scores(&what, "test", TRAIN_ROWS, &weights, expected);
     }
@@ -80,24 +85,15 @@ fn assert_near(what: &str, found: f64, expected: &Value, tolerance: f64) {
     assert!((found - expected).abs() < tolerance, "{what}: {found} is not {expected}");
 }
 
-/// FedAvg and the reference's FedOpt, written out, so that this test stands on nothing but the engine.
-struct Server {
-    opt: bool,
-    momentum: Tensor,
-}
-
-impl Server {
-    fn step(&mut self, weights: &mut Tensor, trained: &[Trained]) {
-        let samples: usize = trained.iter().map(|t| t.samples).sum();
-        let mut change = weights.zeros_like();
-        for one in trained {
-            change += &one.delta * (one.samples as f64 / samples as f64);
-        }
-        if self.opt {
-            self.momentum = &self.momentum * 0.9 - change / LR;
-            change = &self.momentum * -0.025;
-        }
-        *weights += change;
+/// The shipped strategy that a trace is of.
+fn strategy(algorithm: &str) -> &'static str {
+    match algorithm {
+        "fed_avg" => r#"{"fedavg":{}}"#,
+        "fed_prox" => r#"{"fedprox":{"mu":0.01}}"#,
+        "fed_opt" => r#"{"fedopt":{"lr":0.025,"momentum":0.9}}"#,
+        "fed_rs" => r#"{"fedrs":{"alpha":0.9,"bias":false,"labels":"clean"}}"#,
+        "scaffold" => r#"{"scaffold":{"correction":"step"}}"#,
+        other => panic!("unknown algorithm {other}"),
     }
 }
 
@@ -187,22 +183,42 @@ impl Trace {
         samples
     }
 
-    fn train(&self, round: &Value, weights: &Tensor) -> Vec<Trained> {
-        let mu = if self.trace["algorithm"] == "fed_prox" { 0.01 } else { 0.0 };
-        let job = |(place, cohort): (usize, &Value)| Job {
-            run: 0,
-            place,
-            weights: weights.shallow_clone(),
-            samples: Arc::new(self.samples(cohort["client"].as_str().unwrap())),
-            order: vec![cohort["order"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as u32).collect()],
-            affine: None,
-            dropout: Stream::root(0),
-            hyper: Hyper { lr: LR, momentum: 0.9, weight_decay: 1e-5, clip: 10.0, mu, batch: 16 },
+    /// A client's place in the reference's list.
+    fn number(&self, client: &Value) -> usize {
+        self.trace["clients"].as_array().unwrap().iter().position(|other| other == client).unwrap()
+    }
+
+    fn train(&self, round: &Value, weights: &Tensor, server: &Server) -> Vec<Trained> {
+        let job = |(place, cohort): (usize, &Value)| {
+            let samples = Arc::new(self.samples(cohort["client"].as_str().unwrap()));
+            let clean = |item: &Value| item[2].as_u64().unwrap() as u32;
+            let items = self.items[cohort["client"].as_str().unwrap()].as_array().unwrap();
+            let terms = server.objective.terms(Trainee {
+                client: self.number(&cohort["client"]),
+                seen: &samples.labels,
+                held: &items.iter().map(clean).collect::<Vec<_>>(),
+                classes: CLASSES,
+            });
+            Job { samples, terms, ..self.job(place, cohort, weights, server) }
         };
         let jobs = round["cohort"].as_array().unwrap().iter().enumerate().map(job).collect();
         let mut trained: Vec<Trained> = run(self.engine.train(jobs));
         trained.sort_by_key(|t| t.place);
         trained
+    }
+
+    fn job(&self, place: usize, cohort: &Value, weights: &Tensor, server: &Server) -> Job {
+        Job {
+            run: 0,
+            place,
+            weights: weights.shallow_clone(),
+            samples: Arc::default(),
+            order: vec![cohort["order"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap() as u32).collect()],
+            affine: None,
+            dropout: Stream::root(0),
+            hyper: Hyper { mu: server.mu, ..HYPER },
+            terms: Terms::default(),
+        }
     }
 
     /// Loss (mean of the means over batches of 64), accuracy and macro-F1 of one part.

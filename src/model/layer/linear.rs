@@ -20,6 +20,11 @@ impl Linear {
         }
     }
 
+    /// Its bias in flat rows, `[L, 1, O]`.
+    pub fn bias(&self, rows: &Tensor) -> Tensor {
+        self.bias.bias(rows)
+    }
+
     /// `y = x W + b`. The backward needs `x` again.
     pub fn forward(&self, weights: &Tensor, x: &Tensor) -> Tensor {
         self.bias.bias(weights).baddbmm(x, &self.weight.of(weights), 1.0, 1.0)

@@ -26,7 +26,7 @@ impl Engine for Blocked {
         let train = |job: Job| {
             let mean = job.samples.labels.iter().sum::<u32>() as f32 / job.samples.len() as f32;
             let (delta, samples) = (Tensor::from_slice(&[mean; 3]), job.samples.len());
-            Trained { run: job.run, place: job.place, delta, samples, loss: 0.0, loss_batch_mean: 0.0 }
+            Trained { run: job.run, place: job.place, delta, samples, steps: 1, loss: 0.0, loss_batch_mean: 0.0 }
         };
         jobs.into_iter().map(|job| Task::new([job.run].into_iter(), move || Ok(vec![train(job)]))).collect()
     }
@@ -91,4 +91,32 @@ fn attackers_imagine_the_defence_block_by_block() {
     let strategy = r#"{"custom":{"per-block":true,"aggregate":{"median":{}}}}"#;
     let (made, _) = after(strategy, Some("byzantine = 2\nkind.ipm.scale = 'optimised'"), &samples);
     assert!(made.iter().all(|w| w.is_finite()), "{made:?}");
+}
+
+#[test]
+fn the_memory_of_an_objective_counts_the_owners_of_each_block() {
+    // Changes 1, 2 and 6, all in one step of rate one half; only the first client owns b. FedDyn: h/α = −(sum of owners'
+    // changes) / 3, so a moves by 3 + 9/3 and b by 1 + 1/3; SCAFFOLD: c = −(sum of owners' changes) / (3 · ½).
+    let samples = [(1, 3), (2, 1), (6, 1)];
+    let played = |local: &str, rounds: usize| {
+        let strategy = format!(r#"{{"custom":{{"per-block":true,"local":{{"{local}":{{}}}}}}}}"#);
+        let mut run = Run::new(spec(&strategy, rounds, 1.0), owners(&samples), &Blocked);
+        let jobs = run.jobs();
+        run.absorb(perform(Blocked.train(jobs))).unwrap();
+        run
+    };
+    let row = |tensor: &Tensor| {
+        let values = Vec::<f64>::try_from(tensor.to_kind(tch::Kind::Double)).unwrap();
+        values.iter().map(|x| (x * 1e4).round() / 1e4).collect::<Vec<f64>>()
+    };
+    assert_eq!(row(played("feddyn", 1).weights()), [6.0, 1.3333, 6.0]);
+    let state = played("scaffold", 1).state();
+    let (_, c) = state.iter().find(|(name, _)| name == "local.server").unwrap();
+    assert_eq!(row(c), [-6.0, -0.6667, -6.0]);
+}
+
+#[test]
+fn a_block_that_stays_takes_no_shift_of_an_objective() {
+    let strategy = r#"{"custom":{"per-block":true,"local":{"feddyn":{}}}}"#;
+    assert_eq!(after(strategy, None, &[(1, 1), (2, 1)]), (vec![3.0, 0.0, 3.0], 1));
 }
