@@ -253,6 +253,11 @@ impl Config {
         if matches!(self, Config::Scaffold(_)) { 4 } else { 2 }
     }
 
+    /// Activations that lie in memory at once, in those of one forward.
+    pub fn forwards(&self) -> u64 {
+        if matches!(self, Config::Moon(_)) { 2 } else { 1 }
+    }
+
     /// Whether every client that has trained leaves a row `[P]` behind.
     pub fn remembers(&self) -> bool {
         matches!(self, Config::Scaffold(_) | Config::Feddyn(_) | Config::Moon(_))

@@ -34,16 +34,24 @@ pub fn budget(study: &Study, threads: usize) -> Result<Budget> {
     let mut lane = 0u64;
     let mut cohort = 1;
     let mut parameters = 0u64;
+    let mut remembered = 0u64;
     for point in 0..study.plan.points.len() {
         let scenario = study.scenario(point);
         let model = study.model(point);
         let p = model.parameters() as u64;
-        lane = lane.max(4 * (5 * p + model.activations(scenario.train.batch as i64) as u64));
-        cohort = cohort.max(scenario.train.cohort.size(study.clients[point]));
+        let drawn = scenario.train.cohort.size(study.clients[point]);
+        let parts = scenario.strategy.parts();
+        // Corrections and previous models lie beside a lane's weights; a contrast's forwards beside its activations.
+        let rows = if parts.local.remembers() { 7 } else { 5 };
+        let activations = model.activations(scenario.train.batch as i64) as u64;
+        lane = lane.max(4 * (rows * p + parts.local.forwards() * activations));
+        let trained = study.clients[point].min(drawn * scenario.train.rounds) as u64;
+        remembered = remembered.max(trained * (u64::from(parts.local.remembers()) + u64::from(parts.on.remembers())));
+        cohort = cohort.max(drawn);
         parameters = parameters.max(p);
     }
-    // A run keeps its weights, its strategy's state and the cohort's deltas.
-    let run = 4 * parameters * (cohort as u64 + 4);
+    // A run keeps its weights, its strategy's state, what clients leave behind and the cohort's deltas.
+    let run = 4 * parameters * (cohort as u64 + remembered + 4);
     let data: u64 = study.data(0).modalities.iter().map(|m| 4 * m.values.len() as u64).sum();
     let wanted = study.plan.runs.len().max(1);
     if study.device() == Device::Cpu {
@@ -129,4 +137,28 @@ fn run_seconds(study: &Study, index: usize, pace: Pace) -> Result<f64> {
     let samples = world.test.rows.len() + world.dev.as_ref().map_or(0, |dev| dev.rows.len());
     let evaluations = train.rounds.div_ceil(scenario.evaluate.every);
     Ok(pace.step * steps as f64 / clients as f64 * lanes as f64 + pace.sample * (samples * evaluations * models) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::read_str;
+
+    #[test]
+    fn what_clients_leave_behind_counts() {
+        let bytes = |strategy: &str| {
+            let text = format!(
+                "question = 'How much?'\nseeds = [1]\nstrategy = {strategy}\npartition.iid.clients = 9\n\
+                 data.synthetic = {{ samples = 90, modalities.sound = {{ width = 4 }} }}\n\
+                 train = {{ rounds = 2, cohort = 3 }}\nmodel = {{ encoder.mlp.hidden = 4, head = 4 }}\n"
+            );
+            let study = Study::new(read_str("x.toml", &text, &[]).unwrap(), Device::Cpu).unwrap();
+            (budget(&study, 1).unwrap().bytes, 4 * study.model(0).parameters() as u64)
+        };
+        let (plain, row) = bytes("'fedavg'");
+        // Six of nine clients can have trained in two rounds; a momentum costs no lane anything.
+        assert_eq!(bytes("{ custom = { on = 'momentum' } }").0, plain + 6 * row);
+        // On the CPU five lanes a thread, with two rows more each.
+        assert_eq!(bytes("'scaffold'").0, plain + (6 + 2 * 5) * row);
+    }
 }
