@@ -132,6 +132,18 @@ pub struct ClientScore {
     pub samples: usize,
     /// Its scores.
     pub scores: Scores,
+    /// Modalities that it lacks, in whole or in part; none where it has all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Lack>,
+}
+
+/// A modality that a client lacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lack {
+    /// Name of the modality.
+    pub modality: String,
+    /// Share of its samples without it, above 0; 1 where it has the modality nowhere.
+    pub share: f64,
 }
 
 /// How much corruption was asked for and how much there was.
@@ -295,8 +307,12 @@ pub struct Manifest {
     pub clients: usize,
     /// Realised corruption, training side first.
     pub realised: Vec<Realised>,
-    /// Natural clients of the test samples, at the last evaluation.
+    /// Natural clients of the test samples, at the last evaluation; what they lack, they lack at test time.
     pub client_scores: Vec<ClientScore>,
+    /// Natural clients of the development samples, at the last evaluation; what they lack, they lack in training. Empty
+    /// without a development set, and for populations above 200 clients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dev_client_scores: Vec<ClientScore>,
     /// Training samples of each client by seen class, `[clients][classes]`; empty for populations above 200 clients.
     pub class_counts: Vec<Vec<u32>>,
     /// Names of the partition's clients, beside `class_counts`.

@@ -1,7 +1,9 @@
 //! Arguments and commands.
 
+mod compare;
 mod data;
 mod eval;
+mod gate;
 mod list;
 mod matrix;
 mod plan;
@@ -34,6 +36,10 @@ enum Command {
         /// A folder that `fedrobust run` wrote, for example results/quickstart
         dir: PathBuf,
     },
+    /// Compare strategies, folders or the values of an axis over paired seeds, with corrected tests
+    Compare(CompareArguments),
+    /// Run a scenario again and hold it against a baseline: exit code 0 the same, 1 changed
+    Gate(GateArguments),
     /// List every choice with its parameters, defaults and paper
     List {
         /// Only this family, for example strategy, aggregate, corrupt
@@ -85,6 +91,65 @@ struct PlanArguments {
     /// Do not train two rounds to estimate the time
     #[arg(long)]
     no_calibrate: bool,
+}
+
+#[derive(Debug, Args)]
+struct CompareArguments {
+    /// Folders that `fedrobust run` wrote; their runs are taken together
+    #[arg(required = true)]
+    dirs: Vec<PathBuf>,
+    /// What is compared: strategy, folder, or the path of an axis, for example corrupt.missing-modality.rate
+    #[arg(long, default_value = "strategy")]
+    by: String,
+    /// Compare with this one only, for example --against fedavg; all pairs by default
+    #[arg(long, value_name = "NAME")]
+    against: Option<String>,
+    /// Another score than the scenario's: accuracy, macro-f1, uar, top-k
+    #[arg(long, value_parser = compare::metric)]
+    metric: Option<fedrobust::record::Metric>,
+    /// Which round speaks for a run: last, best, mean5; best where there is a development set, else last, by default
+    #[arg(long, value_parser = compare::reading)]
+    reading: Option<fedrobust::record::Reading>,
+    /// Correct for all comparisons together instead of condition by condition
+    #[arg(long)]
+    strict: bool,
+    /// Folder for compare.csv, compare.svg and compare.png; the first of the results folders by default
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct GateArguments {
+    #[command(flatten)]
+    scenario: ScenarioArguments,
+    /// The baseline, a JSON file that --bless wrote
+    #[arg(long)]
+    baseline: PathBuf,
+    /// Compare by equivalence even where digests could be compared
+    #[arg(long)]
+    no_digest: bool,
+    /// Write the baseline instead of comparing with it; needs --reason
+    #[arg(long)]
+    bless: bool,
+    /// Why the baseline is made, for who reads the diff
+    #[arg(long, value_name = "WHY")]
+    reason: Option<String>,
+    /// With --bless: margin of the paired test, of scores as they are and of losses as a ratio; that of the old baseline,
+    /// or 0.02, by default
+    #[arg(long)]
+    margin: Option<f64>,
+    /// Write JUnit XML, a test case a cell
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a summary in Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Results folder; a temporary one by default
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// No progress, only the answer
+    #[arg(long)]
+    quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +218,8 @@ pub fn execute(arguments: Arguments) -> Result<u8> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Report { dir } => run::report(&dir),
+        Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Gate(arguments) => gate::gate(&arguments),
         Command::List { family } => list::list(family.as_deref()),
         Command::Aggregate(arguments) => try_out::aggregate(&arguments),
         Command::Attack(arguments) => try_out::attack(&arguments),

@@ -157,7 +157,14 @@ impl Fake {
         let client = |i: usize| {
             let scores =
                 Scores { macro_f1: Some((self.level(point) + 0.1 * noise(&[i])).clamp(0.0, 1.0)), ..Scores::default() };
-            ClientScore { client: format!("person {i}"), samples: 90, scores }
+            ClientScore { client: format!("person {i}"), samples: 90, scores, lacks: Vec::new() }
+        };
+        // The first three people train without a gyroscope, the fourth in part, where a modality is lost.
+        let missing = rates.clone().next().is_some_and(|of| of.name == "missing-modality" && of.hit > 0);
+        let trainee = |i: usize| {
+            let share = if missing { [1.0, 1.0, 1.0, 0.5].get(i).copied() } else { None };
+            let lacks = share.map(|share| Lack { modality: "gyroscope".into(), share });
+            ClientScore { lacks: lacks.into_iter().collect(), ..client(i) }
         };
         Manifest {
             format: FORMAT,
@@ -170,6 +177,7 @@ impl Fake {
             clients: self.clients,
             realised: rates.collect(),
             client_scores: (0..10).map(client).collect(),
+            dev_client_scores: if self.dev { (0..7).map(trainee).collect() } else { Vec::new() },
             class_counts: (0..self.clients).map(|c| (0..7).map(|k| count(c, k)).collect()).collect(),
             client_names: (0..self.clients).map(|c| format!("{}-{}", c / 4, c % 4)).collect(),
             bytes: ROUNDS as u64 * 12 * 2 * 4 * 61_447,

@@ -3,7 +3,7 @@
 use super::panel::Panel;
 use super::plot::{Figure, font_css};
 use super::read::Study;
-use super::{sections, terminal};
+use super::{judged, sections, terminal};
 
 /// What a page is made of besides the study.
 pub struct Page<'a> {
@@ -61,7 +61,10 @@ pub fn page(page: &Page) -> String {
     let sections = [
         ("Results", results(page)),
         ("Figures", figures),
+        ("Robustness", judged::robustness(page.study, page.panels)),
+        ("Comparisons", judged::comparisons(page.study, page.panels)),
         ("Spread over clients", sections::clients(page.study, page.panels)),
+        ("By what a client lacks", judged::lacks(page.study, page.panels)),
         ("Communication", sections::communication(page.study, page.panels)),
         ("Corruption asked for and realised", sections::realised(page.study)),
         ("What was run", sections::runs(page.study)),
@@ -115,6 +118,7 @@ const CSS: &str = "
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 \"Open Sans\",\"Segoe UI\",Helvetica,Arial,sans-serif}
 main{max-width:58rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{font-size:1.75rem;line-height:1.3;margin:.2rem 0 1.4rem;text-wrap:balance}
+h3{font-size:1rem;margin:1.4rem 0 .3rem}
 h2{font-size:1.2rem;margin:2.6rem 0 .7rem;padding-bottom:.3rem;border-bottom:1px solid var(--rule)}
 .kicker{color:var(--soft);margin:0;font-size:.9rem}
 .verdict{background:var(--tint);border-left:4px solid var(--mark);padding:.7rem 1.1rem;border-radius:0 6px 6px 0}

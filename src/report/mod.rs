@@ -4,18 +4,24 @@
 //! |---|---|
 //! | `runs.csv`, `rounds.csv`, `summary.csv` | the numbers, one fact a row |
 //! | `worst.csv` | strategies against the worst of their attacks, where a grid has several |
+//! | `comparisons.csv`, `robustness.csv`, `fairness.csv` | what they amount to |
 //! | `plots/*.svg`, `plots/*.png` | the figures |
 //! | `report.html` | all of it on one page that needs nothing else |
 
+pub mod compare;
+mod fairness;
 mod html;
+mod judged;
+mod judgements;
 mod panel;
 mod plot;
 mod read;
+mod robust;
 mod sections;
-mod stats;
 mod tables;
 mod terminal;
 mod verdict;
+mod versus;
 mod worst;
 
 #[cfg(test)]
@@ -61,7 +67,10 @@ impl Report {
         let folder = self.page.parent().unwrap_or(Path::new("."));
         text.push_str(&format!("\nreport  {}\n", self.page.display()));
         text.push_str(&format!("plots   {}\n", folder.join("plots").display()));
-        text.push_str(&format!("tables  {}\n", folder.join("{runs,rounds,summary}.csv").display()));
+        text.push_str(&format!(
+            "tables  {}\n",
+            folder.join("{runs,rounds,summary,comparisons,robustness,fairness}.csv").display()
+        ));
         text
     }
 }
@@ -79,6 +88,9 @@ pub fn write(folder: &Path) -> Result<Report> {
         store.save(Output::Runs, &tables::runs(&study)?)?,
         store.save(Output::Rounds, &tables::rounds(&study)?)?,
         store.save(Output::Summary, &tables::summary(&study)?)?,
+        store.save(Output::Comparisons, &judgements::comparisons(&study, &panels)?)?,
+        store.save(Output::Robustness, &judgements::robustness(&study, &panels)?)?,
+        store.save(Output::Fairness, &judgements::fairness(&study)?)?,
     ];
     if let Some(worst) = worst::table(&study)? {
         paths.push(store.save(Output::Worst, &worst)?);

@@ -11,6 +11,8 @@ pub struct Panel {
     pub title: String,
     /// Label of the column axis; empty when the grid has only the strategy's.
     pub axis: String,
+    /// Whether the column axis is how much there is of a corruption or an attack.
+    pub harm: bool,
     /// Values of the column axis as labels.
     pub columns: Vec<String>,
     /// Values of the column axis as numbers, where it can be the x of a plot.
@@ -44,13 +46,16 @@ fn of_strategy(axis: &Axis) -> bool {
     axis.path == "strategy" || axis.path.starts_with("strategy.")
 }
 
+fn of_harm(axis: &Axis) -> bool {
+    axis.path.starts_with("corrupt") || axis.path.starts_with("attack")
+}
+
 /// The axis that makes the columns: a corruption or attack with numbers, else any with numbers, else any, but the
 /// strategy's own only when it has numbers and nothing else is left.
 fn column_axis(grid: &Grid) -> Option<usize> {
     let find = |wanted: &dyn Fn(&Axis) -> bool| grid.axes.iter().position(wanted);
     let numeric = |a: &Axis| a.numbers.is_some();
-    let harm = |a: &Axis| a.path.starts_with("corrupt") || a.path.starts_with("attack");
-    find(&|a| numeric(a) && harm(a))
+    find(&|a| numeric(a) && of_harm(a))
         .or_else(|| find(&|a| numeric(a) && !of_strategy(a)))
         .or_else(|| find(&|a| !of_strategy(a)))
         .or_else(|| find(&|a| numeric(a) && a.path != "strategy"))
@@ -126,6 +131,7 @@ fn one(plan: &Plan, grid: &Grid, column: Option<usize>, cells: &[&(Vec<usize>, u
     Panel {
         title: format!("{head}{suffix}"),
         axis: name,
+        harm: axis.is_some_and(of_harm),
         columns: axis.map_or(vec![String::new()], |a| order.iter().map(|&v| a.labels[v].clone()).collect()),
         numbers: axis.and_then(|a| a.numbers.as_ref()).map(|n| order.iter().map(|&v| n[v]).collect()),
         rows,

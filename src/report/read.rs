@@ -1,10 +1,11 @@
 //! The store as one study in memory: runs with their rows, read in three ways, and the grids as panels.
 
-use super::stats::{Summary, summarise};
 use crate::fault::Result;
 pub use crate::record::Reading;
 use crate::record::{Manifest, Metric, Plan, RoundRow, RunInfo, Scores, Stop};
+use crate::statistics::{Summary, summarise};
 use crate::store::{Outcome, Store};
+use std::collections::BTreeMap;
 
 /// A results folder, read.
 #[derive(Debug)]
@@ -116,6 +117,19 @@ impl Study {
     /// The selection metric of a point over its seeds.
     pub fn summary(&self, point: usize) -> Option<Summary> {
         summarise(&self.of(point).filter_map(|run| self.value(run)).collect::<Vec<_>>())
+    }
+
+    /// Score of a guess: one in the number of classes, where that is one.
+    pub fn chance(&self) -> Option<f64> {
+        use Metric::{Accuracy, MacroF1, Uar};
+        let plan = &self.plan;
+        let guess = matches!(plan.metric, Accuracy | MacroF1 | Uar) && !plan.multilabel && plan.classes > 1;
+        guess.then(|| 1.0 / plan.classes as f64)
+    }
+
+    /// The selection metric of a point by seed.
+    pub fn by_seed(&self, point: usize) -> BTreeMap<u64, f64> {
+        self.of(point).filter_map(|run| Some((run.info.seed, self.value(run)?))).collect()
     }
 
     /// Label of the selection metric, for example `macro-F1`.

@@ -3,8 +3,8 @@
 use super::html::{escape, table};
 use super::panel::{Panel, humane, strategies};
 use super::read::{Run, Study};
-use super::stats::summarise;
 use crate::record::Stop;
+use crate::statistics::{gini, summarise};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn texts(cells: &[&str]) -> Vec<String> {
@@ -33,6 +33,7 @@ pub fn clients(study: &Study, panels: &[Panel]) -> String {
                 most = most.max(scores.len());
                 let mut cells = vec![row.strategy.clone(), format!("{} {}", panel.title, panel.columns[column])];
                 cells.extend(spread(&scores).map(|v| format!("{v:.2}")));
+                cells.push(gini(&scores).map_or("–".into(), |v| format!("{v:.2}")));
                 rows.push(cells);
             }
         }
@@ -41,9 +42,9 @@ pub fn clients(study: &Study, panels: &[Panel]) -> String {
         return String::new();
     }
     format!(
-        "<p>Test {} of single people or devices ({most} natural clients in the test data), at the last evaluated round, each a mean over seeds. Worst 10 %: mean of the worst tenth.</p>\n{}",
+        "<p>Test {} of single people or devices ({most} natural clients in the test data), at the last evaluated round, each a mean over seeds. Worst 10 %: mean of the worst tenth. Gini: 0 where all are equal.</p>\n{}",
         escape(study.metric()),
-        table(2, &texts(&["strategy", "condition", "worst 10 %", "lowest", "median", "highest"]), &rows)
+        table(2, &texts(&["strategy", "condition", "worst 10 %", "lowest", "median", "highest", "Gini"]), &rows)
     )
 }
 

@@ -1,9 +1,9 @@
 //! The three tables: `runs.csv`, `rounds.csv`, `summary.csv`. One fact a row, rows in the order of the plan.
 
 use super::read::{Reading, Run, Study};
-use super::stats::summarise;
 use crate::fault::{Error, Result};
 use crate::record::Stop;
+use crate::statistics::summarise;
 use crate::store::{HEADER, SCORES, cells, number};
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn paths(study: &Study) -> Vec<&str> {
 }
 
 /// Strategy and axis values of a point; nothing where the point's grids do not set an axis.
-fn point_cells(study: &Study, point: usize) -> Vec<String> {
+pub(super) fn point_cells(study: &Study, point: usize) -> Vec<String> {
     let info = &study.plan.points[point];
     let value = |path: &&str| {
         let values = info.settings.iter().filter(|(p, _)| p == path).map(|(_, value)| value.as_str());
@@ -30,11 +30,11 @@ fn point_cells(study: &Study, point: usize) -> Vec<String> {
     std::iter::once(info.strategy.clone()).chain(paths(study).iter().map(value)).collect()
 }
 
-fn point_header(study: &Study) -> Vec<String> {
+pub(super) fn point_header(study: &Study) -> Vec<String> {
     std::iter::once("strategy").chain(paths(study)).map(String::from).collect()
 }
 
-fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
+pub(super) fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
     let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("cannot write CSV: {e}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header).map_err(|e| failed(&e))?;

@@ -63,3 +63,15 @@ fn parts(study: &Study, panel: &Panel) -> Vec<String> {
         })
         .collect()
 }
+
+/// A plain table; the columns after the first `words` are set to the right.
+pub fn plain(header: &[String], rows: &[Vec<String>], words: usize) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    table.add_rows(rows);
+    for column in table.column_iter_mut().skip(words) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+}

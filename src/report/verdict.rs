@@ -1,8 +1,10 @@
-//! The answer in sentences, from the numbers alone.
+//! The answer in sentences, from the numbers alone. A sentence is a family of tests: all pairs of strategies at its column,
+//! because which two are first and second is read off the same numbers.
 
-use super::panel::{Panel, Row, is_yardstick};
+use super::judgements::at_column;
+use super::panel::{Panel, is_yardstick};
 use super::read::Study;
-use super::stats::{Summary, summarise};
+use super::versus::{Group, Pair, needed_phrase, p_phrase};
 use crate::record::Stop;
 
 /// One sentence a panel with numbers, at its highest value; else one about the whole. Then what is missing.
@@ -21,7 +23,7 @@ pub fn sentences(study: &Study, panels: &[Panel]) -> Vec<String> {
 }
 
 /// The columns to speak of: the highest number, or each where they are names.
-fn judged(panel: &Panel) -> Vec<usize> {
+pub(super) fn judged(panel: &Panel) -> Vec<usize> {
     match panel.numbers {
         Some(_) => vec![panel.columns.len() - 1],
         None => (0..panel.columns.len()).collect(),
@@ -33,47 +35,51 @@ fn of_column(study: &Study, panel: &Panel, column: usize) -> String {
         (true, _) => "Over all runs".to_string(),
         (false, facet) => format!("At {} {}{}", panel.axis, panel.columns[column], facet.unwrap_or_default()),
     };
-    let rivals = panel.rows.iter().filter(|row| !is_yardstick(&row.strategy));
-    let mut ranked: Vec<(&Row, usize, Summary)> =
-        rivals.filter_map(|row| row.points[column].and_then(|p| study.summary(p).map(|s| (row, p, s)))).collect();
-    ranked.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
-    let Some((first, point, best)) = ranked.first() else { return format!("{head}, no run has a result.") };
-    let from = clean(study, panel, first, column).map(|v| format!(" (from {v})")).unwrap_or_default();
-    let (name, score) = (&first.strategy, format!("{} {}{from}", study.metric(), best.text()));
-    let Some((second, other, next)) = ranked.get(1) else {
-        return format!("{head}, {name} has {score}; there is no other strategy to compare with.");
+    let (groups, pairs) = at_column(study, panel, column);
+    let Some(first) = groups.first() else { return format!("{head}, no run has a result.") };
+    let from = clean(study, panel, &first.name, column).map(|v| format!(" (from {v})")).unwrap_or_default();
+    let score = |group: &Group| group.summary().map(|s| s.text()).unwrap_or_default();
+    let told = format!("{} {}{from}", study.metric(), score(first));
+    let Some(second) = groups.get(1) else {
+        return format!("{head}, {} has {told}; there is no other strategy to compare with.", first.name);
     };
-    let (second, next_score) = (&second.strategy, next.text());
-    match summarise(&differences(study, *point, *other)) {
-        Some(d @ Summary { half: Some(half), .. }) if d.mean > half => {
-            format!("{head}, {name} keeps most: {score}, {} ahead of {second} with {next_score}.", d.text())
-        }
-        Some(d @ Summary { half: Some(_), .. }) => format!(
-            "{head}, no difference found: {name} with {score} and {second} with {next_score} differ by {} over {} paired seeds.",
-            d.text(),
-            d.n
-        ),
-        _ => format!(
-            "{head}, {name} is highest: {score}, {:.2} ahead of {second} with {next_score}.",
-            best.mean - next.mean
-        ),
+    judged_pair(&head, &told, &groups, &pairs).unwrap_or_else(|| {
+        let lead = first.summary().zip(second.summary()).map_or(0.0, |(a, b)| a.mean - b.mean);
+        let (name, second_score) = (&first.name, score(second));
+        format!("{head}, {name} is highest: {told}, {lead:.2} ahead of {} with {second_score}.", second.name)
+    })
+}
+
+/// What the tests say of the first and the second; `None` where they could not be tested.
+pub(super) fn judged_pair(head: &str, told: &str, groups: &[Group], pairs: &[Pair]) -> Option<String> {
+    let pair = pairs.iter().find(|pair| (pair.a, pair.b) == (0, 1))?;
+    let p = p_phrase(pair.corrected?, pairs.len());
+    let (first, second, lead) = (&groups[0].name, &groups[1].name, pair.paired.difference.text());
+    let second_score = groups[1].summary()?.text();
+    if pair.differs() {
+        return Some(format!(
+            "{head}, {first} keeps most: {told}, {lead} ahead of {second} with {second_score} ({p})."
+        ));
     }
+    let like = |pair: &&Pair| pair.a == 0 && pair.b > 1 && !pair.differs();
+    let others: Vec<&str> = pairs.iter().filter(like).map(|pair| groups[pair.b].name.as_str()).collect();
+    let others = match others.as_slice() {
+        [] => String::new(),
+        names => format!(" Not told from {first} either: {}.", names.join(", ")),
+    };
+    Some(format!(
+        "{head}, no difference found: {first} with {told} and {second} with {second_score} differ by {lead} over {} paired seeds ({p}); {}.{others}",
+        pair.paired.difference.n,
+        needed_phrase(pair)
+    ))
 }
 
 /// `0.82 at 0`: what a strategy has at the lowest value of the axis.
-fn clean(study: &Study, panel: &Panel, row: &Row, column: usize) -> Option<String> {
+fn clean(study: &Study, panel: &Panel, strategy: &str, column: usize) -> Option<String> {
     panel.numbers.as_ref()?;
+    let row = panel.rows.iter().find(|row| row.strategy == strategy)?;
     let summary = study.summary(row.points[0]?)?;
     (column > 0).then(|| format!("{:.2} at {}", summary.mean, panel.columns[0]))
-}
-
-/// Differences between two points, seed by seed: both saw the same data, clients and corruption.
-fn differences(study: &Study, a: usize, b: usize) -> Vec<f64> {
-    let pair = |run: &super::read::Run| {
-        let other = study.of(b).find(|other| other.info.seed == run.info.seed)?;
-        Some(study.value(run)? - study.value(other)?)
-    };
-    study.of(a).filter_map(pair).collect()
 }
 
 /// What is not there: failed, diverged and unfinished runs.

@@ -2,9 +2,9 @@
 
 use super::panel::{self, Row, humane, is_yardstick};
 use super::read::Study;
-use super::stats::Summary;
 use crate::fault::{Error, Result};
 use crate::record::Grid;
+use crate::statistics::Summary;
 use crate::store::number;
 
 /// The axis whose values are attacks.

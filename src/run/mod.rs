@@ -40,6 +40,9 @@ const MOVED: &str = "attack.moved";
 /// Before the names of what attackers learned, in a checkpoint.
 const LEARNED: &str = "attack.learned.";
 
+/// Most clients that are told of one by one.
+pub const PICTURED: usize = 200;
+
 /// What a run does, as far as the scenario says.
 #[derive(Debug, Clone)]
 pub struct Spec {
@@ -86,6 +89,7 @@ pub struct Run {
     row: Option<RoundRow>,
     stop: Option<Stop>,
     client_scores: Vec<ClientScore>,
+    dev_client_scores: Vec<ClientScore>,
 }
 
 impl Run {
@@ -110,6 +114,7 @@ impl Run {
             row: None,
             stop: None,
             client_scores: Vec::new(),
+            dev_client_scores: Vec::new(),
             stream,
             spec,
             world,
@@ -141,9 +146,14 @@ impl Run {
         &self.weights
     }
 
-    /// Scores by natural client at the last evaluation.
+    /// Scores by natural client of the test samples at the last evaluation.
     pub fn client_scores(&self) -> &[ClientScore] {
         &self.client_scores
+    }
+
+    /// Scores by natural client of the development samples at the last evaluation; empty above 200 clients.
+    pub fn dev_client_scores(&self) -> &[ClientScore] {
+        &self.dev_client_scores
     }
 
     /// Draws the next round's cohort and gives its local trainings. Clients with nothing to train on are skipped, not
@@ -331,7 +341,11 @@ impl Run {
             row.test = scores.first().copied();
             row.dev = scores.get(1).copied();
             row.attack_success = self.attack_success(scored);
-            self.client_scores = tallies[0].by_client(&self.world.natural_names);
+            let names = &self.world.natural_names;
+            self.client_scores = tallies[0].by_client(names, &self.world.lacks_at_test());
+            if let Some(dev) = tallies.get(1).filter(|_| self.stop.is_some() && self.world.clients.len() <= PICTURED) {
+                self.dev_client_scores = dev.by_client(names, &self.world.lacks_in_training());
+            }
         }
         row.seconds = seconds;
         Ok(row)

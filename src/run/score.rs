@@ -3,7 +3,7 @@
 use super::world::EvalSet;
 use crate::data::Labels;
 use crate::metric::{Counts, Truth, worst_10};
-use crate::record::{ClientScore, Metric, Scores};
+use crate::record::{ClientScore, Lack, Metric, Scores};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use std::collections::BTreeMap;
 
@@ -62,12 +62,13 @@ impl Tally {
         Scores { worst_10: worst_10(&each), ..all.scores() }
     }
 
-    /// The scores of each natural client.
-    pub fn by_client(&self, names: &[String]) -> Vec<ClientScore> {
+    /// The scores of each natural client, with what it lacks.
+    pub fn by_client(&self, names: &[String], lacks: &BTreeMap<u32, Vec<Lack>>) -> Vec<ClientScore> {
         let score = |(&owner, counts): (&u32, &Counts)| ClientScore {
             client: names.get(owner as usize).cloned().unwrap_or_else(|| owner.to_string()),
             samples: counts.samples(),
             scores: counts.scores(),
+            lacks: lacks.get(&owner).cloned().unwrap_or_default(),
         };
         self.by_client.iter().map(score).collect()
     }

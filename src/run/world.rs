@@ -5,10 +5,10 @@ use crate::data::prepare::{self, Affine, Normalise, Split};
 use crate::data::{Dataset, Labels};
 use crate::fault::Result;
 use crate::partition::{self, Share};
-use crate::record::Realised;
+use crate::record::{Lack, Realised};
 use crate::seed::Stream;
 use ndarray::{Array2, Axis};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Samples that are scored, with their clean labels.
@@ -115,6 +115,43 @@ impl World {
 fn held(rows: &[u32], labels: &[u32]) -> Vec<u32> {
     let classes: BTreeSet<u32> = rows.iter().filter_map(|&row| labels.get(row as usize).copied()).collect();
     classes.into_iter().collect()
+}
+
+impl World {
+    /// What the natural clients lack in training: all training samples of a person count, whichever of its clients has
+    /// them. Clients that lie in no natural one count nowhere.
+    pub fn lacks_in_training(&self) -> BTreeMap<u32, Vec<Lack>> {
+        let of = |client: &Client| {
+            let natural = client.natural;
+            client.present.clone().into_iter().filter_map(move |present| Some((natural?, present)))
+        };
+        self.lacks(self.clients.iter().flat_map(of))
+    }
+
+    /// What the natural clients of the test samples lack at test time.
+    pub fn lacks_at_test(&self) -> BTreeMap<u32, Vec<Lack>> {
+        let present = self.test.present.iter().flat_map(|present| present.iter());
+        self.lacks(self.test.owner.iter().copied().zip(present.copied()))
+    }
+
+    /// Shares by owner of samples without a modality.
+    fn lacks(&self, samples: impl Iterator<Item = (u32, Present)>) -> BTreeMap<u32, Vec<Lack>> {
+        let mut counts: BTreeMap<u32, (usize, Vec<usize>)> = BTreeMap::new();
+        for (owner, present) in samples {
+            let (all, without) = counts.entry(owner).or_insert_with(|| (0, vec![0; self.modalities.len()]));
+            *all += 1;
+            for (m, count) in without.iter_mut().enumerate() {
+                *count += usize::from(present >> m & 1 == 0);
+            }
+        }
+        let lacks = |(owner, (all, without)): (u32, (usize, Vec<usize>))| {
+            let named = self.modalities.iter().zip(without).filter(|(_, count)| *count > 0);
+            let lack =
+                |(name, count): (&String, usize)| Lack { modality: name.clone(), share: count as f64 / all as f64 };
+            (owner, named.map(lack).collect())
+        };
+        counts.into_iter().map(lacks).collect()
+    }
 }
 
 /// Splits the data and deals the training samples: the part of a world that corruption does not touch.

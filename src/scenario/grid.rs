@@ -10,8 +10,11 @@ use toml_edit::{Item, TableLike};
 /// Most cells of one grid.
 const CELLS: usize = 100_000;
 
+const ONE_SCALE: &str =
+    "Points of one study are compared on one scale, and runs.csv has every metric anyway: set it once, at the top.";
+
 /// Keys that cannot vary over a grid, and why.
-const FIXED: [(&str, &str); 5] = [
+const FIXED: [(&str, &str); 9] = [
     (
         "seeds",
         "Every point runs with every seed, so that points are compared seed by seed: write seeds = […] at the top.",
@@ -20,7 +23,16 @@ const FIXED: [(&str, &str); 5] = [
     ("grid", "A grid holds no grids; write several [[grid]] tables for a union."),
     ("save-model", "It does not change results: set it once, at the top."),
     ("checkpoint-seconds", "It does not change results: set it once, at the top."),
+    ("evaluate", "Write the keys that vary one by one."),
+    ("evaluate.metric", ONE_SCALE),
+    ("evaluate.top-k", ONE_SCALE),
+    ("evaluate.reading", ONE_SCALE),
 ];
+
+/// Whether a path is a fixed key or lies below one; below `evaluate` only the keys that are named are fixed.
+fn is_fixed(fixed: &str, path: &Path) -> bool {
+    fixed == path.join(".") || (fixed != "evaluate" && fixed == path[0])
+}
 
 /// One declared grid.
 #[derive(Debug, Clone, Default)]
@@ -137,7 +149,7 @@ impl Reader<'_> {
             self.fault(line, key, None, "is not a dotted path", "keys joined by points, such as train.rounds", "");
             return None;
         };
-        if let Some((_, why)) = FIXED.iter().find(|(fixed, _)| *fixed == path[0]) {
+        if let Some((_, why)) = FIXED.iter().find(|(fixed, _)| is_fixed(fixed, &path)) {
             self.fault(line, key, None, "cannot be an axis", "a key of data, model, train, strategy, …", why);
             return None;
         }

@@ -8,7 +8,8 @@
 //!     checkpoint.safetensors        the state to go on from; removed at the end
 //!     model.safetensors             the trained model, by option
 //!     manifest.json                 written last: its presence means that the run is whole
-//!   runs.csv  rounds.csv  summary.csv  plots/  report.html      written by the report from the above
+//!   runs.csv  rounds.csv  summary.csv  comparisons.csv  robustness.csv  fairness.csv
+//!   plots/  report.html             written by the report from the above
 //!   .lock                           held while a sweep writes here
 //! ```
 //!
@@ -71,6 +72,12 @@ pub enum Output<'a> {
     Summary,
     /// `worst.csv`: strategies against the worst of their attacks.
     Worst,
+    /// `comparisons.csv`: pairs of strategies.
+    Comparisons,
+    /// `robustness.csv`: curves as few numbers.
+    Robustness,
+    /// `fairness.csv`: evenness over clients.
+    Fairness,
     /// `report.html`.
     Report,
     /// `plots/<name>`.
@@ -179,6 +186,9 @@ impl Store {
             Output::Rounds => self.folder.join(ROUNDS),
             Output::Summary => self.folder.join("summary.csv"),
             Output::Worst => self.folder.join("worst.csv"),
+            Output::Comparisons => self.folder.join("comparisons.csv"),
+            Output::Robustness => self.folder.join("robustness.csv"),
+            Output::Fairness => self.folder.join("fairness.csv"),
             Output::Report => self.folder.join("report.html"),
             Output::Plot(name) => {
                 let plots = self.folder.join(PLOTS);
@@ -302,6 +312,18 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|e| Error::Failed(format!("cannot write JSON: {e}")))
+}
+
+/// Writes a whole file outside a results folder, the folder made where there is none; gives its path.
+///
+/// # Errors
+/// [`Error::Machine`] where it cannot be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|e| Error::io(format!("cannot make {}", folder.display()), &e))?;
+    }
+    replace(path, bytes)?;
+    Ok(path.to_path_buf())
 }
 
 /// Writes a whole file: beside its place, to the disk, then renamed.

@@ -53,6 +53,7 @@ fn manifest(rounds: usize) -> Manifest {
         clients: 2,
         realised: vec![],
         client_scores: vec![],
+        dev_client_scores: vec![],
         class_counts: vec![],
         client_names: vec![],
         bytes: 80,

@@ -7,7 +7,7 @@ pub mod wave;
 use crate::fault::Result;
 use crate::lane::torch::TorchEngine;
 use crate::record::{Event, FORMAT, Manifest, Origin, Stop};
-use crate::run::Run;
+use crate::run::{PICTURED, Run};
 use crate::store::{Outcome, RunWriter, Store, same_result};
 use crate::strategy::Shape;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -235,7 +235,7 @@ impl<'a> Sweep<'a> {
             place.writer.save_model(&model.layout.split(seat.run.weights()))?;
         }
         let world = seat.run.world();
-        let pictured = world.clients.len() <= 200;
+        let pictured = world.clients.len() <= PICTURED;
         place.writer.finish(&Manifest {
             format: FORMAT,
             fingerprint: info.fingerprint.clone(),
@@ -247,6 +247,7 @@ impl<'a> Sweep<'a> {
             clients: world.clients.len(),
             realised: world.realised.clone(),
             client_scores: seat.run.client_scores().to_vec(),
+            dev_client_scores: seat.run.dev_client_scores().to_vec(),
             class_counts: if pictured { world.class_counts() } else { Vec::new() },
             client_names: if pictured { world.clients.iter().map(|c| c.name.clone()).collect() } else { Vec::new() },
             bytes: place.bytes,

@@ -11,7 +11,7 @@ fn said(arguments: &[&str]) -> Ran {
 fn help_and_version_are_answers_and_a_wrong_call_is_not() {
     let help = said(&["--help"]);
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-    for command in ["run", "plan", "report", "list", "data", "eval"] {
+    for command in ["run", "plan", "report", "compare", "gate", "list", "data", "eval"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
     }
     assert!(help.out.contains("Exit codes: 0 done;"));

@@ -251,9 +251,9 @@ fn every_column_of_the_tables_is_on_the_page_of_results() {
     let (file, out) = (folder.path().join("x.toml"), folder.path().join("out"));
     fs::write(&file, scenario).unwrap();
     output(&["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--device", "cpu", "--threads", "1"]);
-    let told: BTreeSet<String> = page("results").code().into_iter().collect();
+    let told: BTreeSet<String> = ["results", "statistics"].iter().flat_map(|name| page(name).code()).collect();
     assert_eq!(fs::read_dir(out.join("runs")).unwrap().count(), 1);
-    for table in ["runs.csv", "rounds.csv", "summary.csv"] {
+    for table in ["runs.csv", "rounds.csv", "summary.csv", "comparisons.csv", "robustness.csv", "fairness.csv"] {
         let text = fs::read_to_string(out.join(table)).unwrap();
         let header = text.lines().next().unwrap();
         for column in header.split(',').chain(HEADER.split(',')) {

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 /// The map of `src/lib.rs`, bottom first.
 const FLOORS: &[&[&str]] = &[
     &["fault", "seed", "record", "device"],
-    &["data", "metric"],
+    &["data", "metric", "statistics"],
     &["partition", "corrupt", "model", "objective", "attack", "aggregate"],
     &["lane", "strategy"],
     &["scenario"],
     &["run", "store"],
     &["sweep", "report"],
+    &["gate"],
 ];
 
 /// Imports inside a floor that are meant: a corruption works on a partition's shares, an attack on a client's samples and on

@@ -2,11 +2,13 @@
 
 mod bad_input;
 mod cli;
+mod compare;
 mod docs;
 mod faults;
 mod fedmultimodal;
 mod fixture;
 mod floors;
+mod gate;
 mod golden;
 mod list;
 mod objectives;

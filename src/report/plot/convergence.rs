@@ -2,10 +2,10 @@
 
 use super::super::panel::{Panel, is_yardstick};
 use super::super::read::Study;
-use super::super::stats::{Summary, summarise};
 use super::axes::{Axes, score_range, ticks};
 use super::{Figure, MOST, Source, curve, layout, numbered, reach};
 use crate::fault::Result;
+use crate::statistics::{Summary, summarise};
 use std::collections::BTreeMap;
 
 /// One panel: its title and the point of each strategy.

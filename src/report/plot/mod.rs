@@ -3,6 +3,7 @@
 mod attack_map;
 mod axes;
 mod convergence;
+pub mod forest;
 mod glyphs;
 mod heatmap;
 mod partition;
@@ -14,8 +15,8 @@ pub use scene::font_css;
 
 use super::panel::{Panel, levels, strategies};
 use super::read::Study;
-use super::stats::Summary;
 use crate::fault::Result;
+use crate::statistics::Summary;
 use scene::{At, Scene};
 use style::Look;
 
@@ -79,12 +80,8 @@ impl Source<'_> {
         style::look(&self.strategies, strategy)
     }
 
-    /// Score of a guess: one in the number of classes, where that is one.
     fn chance(&self) -> Option<f64> {
-        use crate::record::Metric::{Accuracy, MacroF1, Uar};
-        let plan = &self.study.plan;
-        let guess = matches!(plan.metric, Accuracy | MacroF1 | Uar) && !plan.multilabel && plan.classes > 1;
-        guess.then(|| 1.0 / plan.classes as f64)
+        self.study.chance()
     }
 
     fn chance_caption(&self) -> String {

@@ -1,10 +1,10 @@
 //! The main figure: the metric against how much of something there is, a line a strategy, a panel a corruption.
 
 use super::super::panel::{Panel, is_yardstick};
-use super::super::stats::Summary;
 use super::axes::{Axes, score_range};
 use super::{Figure, MOST, Source, curve, layout, numbered, reach};
 use crate::fault::Result;
+use crate::statistics::Summary;
 
 type Lines = Vec<(String, Vec<(f64, Summary)>)>;
 

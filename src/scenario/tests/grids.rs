@@ -170,3 +170,13 @@ fn set_picks_a_grid_by_its_name() {
 1 fault in x.toml";
     assert_eq!(refused(&text.replace("sensors", "labels"), &[]), expected);
 }
+
+#[test]
+fn scales_of_scores_cannot_vary_over_a_grid() {
+    let text = with("[[grid]]\n\"evaluate.metric\" = [\"accuracy\", \"uar\"]\n\"evaluate.every\" = [1, 2]\n");
+    let said = refused(&text, &[]);
+    let expected = "evaluate.metric\n  cannot be an axis; allowed: a key of data, model, train, strategy, …. Points of one study are compared on one scale, and runs.csv has every metric anyway: set it once, at the top.\n1 fault in x.toml";
+    assert!(said.ends_with(expected), "{said}");
+    let whole = with("[[grid]]\nevaluate = [{ metric = \"uar\" }]\n");
+    assert!(refused(&whole, &[]).contains("Write the keys that vary one by one."));
+}

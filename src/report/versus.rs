@@ -1,0 +1,115 @@
+//! Who is ahead of whom: groups of runs under one condition, compared in pairs over the seeds that they share.
+
+use crate::statistics::{Paired, Summary, holm, paired, seeds_needed, summarise};
+use std::collections::BTreeMap;
+
+/// Level of every test.
+pub const ALPHA: f64 = 0.05;
+/// Power that the number of seeds is asked for.
+pub const POWER: f64 = 0.8;
+
+/// Scores of one group under one condition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Label, for example of a strategy.
+    pub name: String,
+    /// Score by seed.
+    pub by_seed: BTreeMap<u64, f64>,
+}
+
+/// Two groups compared: `a − b`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// Index of the first group.
+    pub a: usize,
+    /// Index of the second.
+    pub b: usize,
+    /// The comparison.
+    pub paired: Paired,
+    /// p corrected for the pairs of the family, once [`correct`] was there.
+    pub corrected: Option<f64>,
+    /// Level that the smallest p of its family must be below.
+    pub level: f64,
+}
+
+impl Group {
+    /// Mean and interval over its own seeds.
+    pub fn summary(&self) -> Option<Summary> {
+        summarise(&self.by_seed.values().copied().collect::<Vec<_>>())
+    }
+}
+
+impl Pair {
+    /// Whether the two differ, by the corrected test.
+    pub fn differs(&self) -> bool {
+        self.corrected.is_some_and(|p| p < ALPHA)
+    }
+
+    /// Seeds with which a difference of this size would be found; `None` above 1,000.
+    pub fn needed(&self) -> Option<usize> {
+        let difference = self.paired.difference;
+        seeds_needed(difference.mean, difference.sd?, self.level, POWER)
+    }
+}
+
+/// Groups by falling mean, without those that have no score.
+pub fn ranked(mut groups: Vec<Group>) -> Vec<Group> {
+    groups.retain(|group| !group.by_seed.is_empty());
+    let mean = |group: &Group| group.summary().map_or(f64::NEG_INFINITY, |s| s.mean);
+    groups.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
+    groups
+}
+
+/// All pairs of groups, or those with the group `against`; where two share no seed, there is no pair. Not yet corrected.
+pub fn pairs(groups: &[Group], against: Option<&str>) -> Vec<Pair> {
+    let mut out = Vec::new();
+    for a in 0..groups.len() {
+        for b in a + 1..groups.len() {
+            if against.is_some_and(|name| groups[a].name != name && groups[b].name != name) {
+                continue;
+            }
+            // The reference stands second, so that a difference above 0 speaks for the other.
+            let (a, b) = if against == Some(groups[a].name.as_str()) { (b, a) } else { (a, b) };
+            let other = &groups[b].by_seed;
+            let shared = groups[a].by_seed.iter().filter_map(|(seed, v)| other.get(seed).map(|w| v - w));
+            if let Some(paired) = paired(&shared.collect::<Vec<_>>()) {
+                out.push(Pair { a, b, paired, corrected: None, level: ALPHA });
+            }
+        }
+    }
+    out
+}
+
+/// Corrects the tests of one family by Holm's rule.
+pub fn correct(family: &mut [&mut Pair]) {
+    let tested: Vec<usize> = (0..family.len()).filter(|&i| family[i].paired.p.is_some()).collect();
+    let p: Vec<f64> = tested.iter().filter_map(|&i| family[i].paired.p).collect();
+    let Some(corrected) = holm(&p) else { return };
+    for (&i, corrected) in tested.iter().zip(corrected) {
+        family[i].corrected = Some(corrected);
+        family[i].level = ALPHA / tested.len() as f64;
+    }
+}
+
+/// p for people: `0.012`, `< 0.001`.
+pub fn p_text(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
+}
+
+/// ` (p = 0.012 after Holm's correction for 6 comparisons)`.
+pub fn p_phrase(p: f64, family: usize) -> String {
+    let p = if p < 0.001 { "p < 0.001".to_string() } else { format!("p = {p:.3}") };
+    match family {
+        1 => format!("{p}, paired t-test"),
+        n => format!("{p} after Holm's correction for {n} comparisons"),
+    }
+}
+
+/// `about 12 seeds`, `more than 1,000 seeds`: what finding a difference of this size would take.
+pub fn needed_phrase(pair: &Pair) -> String {
+    let power = (POWER * 100.0).round();
+    match pair.needed() {
+        Some(n) => format!("to find a difference of this size in {power} % of studies takes about {n} seeds"),
+        None => format!("to find a difference of this size in {power} % of studies takes more than 1,000 seeds"),
+    }
+}
