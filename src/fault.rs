@@ -14,6 +14,10 @@ pub enum Error {
     /// The machine lacks something: a device, a library, disk space, permission (exit code 3).
     #[error("{0}")]
     Machine(String),
+    /// Data or files that the scenario names are not on this machine (exit code 3): what, where, and how to get it. What can
+    /// be checked without them can still be checked.
+    #[error("{0}")]
+    Absent(String),
     /// The work was done and failed, or the answer is no (exit code 1).
     #[error("{0}")]
     Failed(String),
@@ -31,7 +35,7 @@ impl Error {
         match self {
             Error::Failed(_) | Error::TooFew(_) => 1,
             Error::Invalid(_) => 2,
-            Error::Machine(_) => 3,
+            Error::Machine(_) | Error::Absent(_) => 3,
         }
     }
 

@@ -91,6 +91,9 @@ struct PlanArguments {
     /// Do not train two rounds to estimate the time
     #[arg(long)]
     no_calibrate: bool,
+    /// Exit with 0 where only data that is not on this machine is missing (3 without this)
+    #[arg(long)]
+    allow_absent_data: bool,
 }
 
 #[derive(Debug, Args)]
@@ -232,9 +235,14 @@ impl ScenarioArguments {
     /// Checks the scenario and reads its data.
     fn study(&self) -> Result<fedrobust::sweep::study::Study> {
         // The scenario's own faults first: they do not depend on the machine.
-        let loaded = fedrobust::scenario::load(&self.file, &self.set)?;
+        let loaded = self.load()?;
         let device = fedrobust::device::choose(&self.device)?;
         fedrobust::sweep::study::Study::new(loaded, device)
+    }
+
+    /// Checks the scenario without its data.
+    fn load(&self) -> Result<fedrobust::scenario::Loaded> {
+        fedrobust::scenario::load(&self.file, &self.set)
     }
 
     fn threads(&self) -> Result<usize> {

@@ -1,9 +1,10 @@
 //! `fedrobust plan`: the scenario is checked whole, and what it would take is said.
 
-use super::{PlanArguments, say};
+use super::{PlanArguments, say, tell};
 use fedrobust::device;
-use fedrobust::fault::Result;
+use fedrobust::fault::{Error, Result};
 use fedrobust::sweep::estimate;
+use fedrobust::sweep::outline::Outline;
 
 /// Runs shown by label before the list is cut.
 const SHOWN: usize = 12;
@@ -11,7 +12,10 @@ const SHOWN: usize = 12;
 /// Prints the plan.
 pub fn plan(arguments: &PlanArguments) -> Result<u8> {
     let threads = arguments.scenario.threads()?;
-    let study = arguments.scenario.study()?;
+    let study = match arguments.scenario.study() {
+        Err(Error::Absent(what)) => return outline(arguments, &what),
+        study => study?,
+    };
     let plan = &study.plan;
     say(&format!("{}: {}", plan.name, plan.question));
     say(&format!("  runs        {} = {} points × {} seeds", plan.runs.len(), plan.points.len(), plan.seeds.len()));
@@ -40,6 +44,22 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8> {
         ));
     }
     Ok(0)
+}
+
+/// What can be said and checked without the data, then what is not there.
+fn outline(arguments: &PlanArguments, absent: &str) -> Result<u8> {
+    let outline = Outline::new(arguments.scenario.load()?)?;
+    let loaded = &outline.loaded;
+    let (points, seeds) = (loaded.points.points.len(), loaded.seeds.len());
+    say(&format!("{}: {}", loaded.name, loaded.question));
+    say(&format!("  runs        {} = {points} points × {seeds} seeds", points * seeds));
+    if loaded.points.impossible > 0 {
+        say(&format!("  left out    {} impossible cells (skip-impossible = true)", loaded.points.impossible));
+    }
+    say(&format!("  parameters  {}", span(outline.parameters.iter().copied())));
+    say("  not there   the data, so clients, memory and time are unknown; all else was checked");
+    tell(absent);
+    Ok(if arguments.allow_absent_data { 0 } else { Error::Absent(String::new()).exit_code() })
 }
 
 fn span(values: impl Iterator<Item = usize> + Clone) -> String {

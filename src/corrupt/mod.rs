@@ -5,6 +5,7 @@
 //! | `label-noise` | labels become wrong | FedAudio, ICASSP 2023 |
 //! | `missing-labels` | samples lose their label | FedMultimodal, KDD 2023 |
 //! | `missing-modality` | clients or samples lose a modality | FedMultimodal, KDD 2023 |
+//! | `replay` | what a simulation file says | FedMultimodal, KDD 2023 |
 //!
 //! They combine, always in this order: label noise, missing labels, missing modality. Each draws from a stream of its own
 //! (named by corruption, modality and client), so that turning one on does not move the others, and a higher rate hits
@@ -15,6 +16,7 @@ mod forged;
 pub mod label_noise;
 pub mod missing_labels;
 pub mod missing_modality;
+pub mod replay;
 
 use crate::fault::{About, Checker};
 use crate::partition::Share;
@@ -40,6 +42,9 @@ pub struct Config {
     /// Modalities missing in training data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_modality: Option<missing_modality::Config>,
+    /// What a simulation file says, instead of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<replay::Config>,
     /// What happens to development and test samples; nothing by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<TestConfig>,
@@ -55,7 +60,7 @@ pub struct TestConfig {
 }
 
 /// Every choice, for `fedrobust list corrupt`.
-pub const CHOICES: &[About] = &[label_noise::ABOUT, missing_labels::ABOUT, missing_modality::ABOUT];
+pub const CHOICES: &[About] = &[label_noise::ABOUT, missing_labels::ABOUT, missing_modality::ABOUT, replay::ABOUT];
 
 /// Modalities that a sample has: bit m is set when modality m is present. Up to 32 modalities.
 pub type Present = u32;
@@ -139,6 +144,7 @@ impl Config {
             label_noise: self.label_noise.clone().filter(|config| config.rate != 0.0),
             missing_labels: self.missing_labels.clone().filter(|config| config.rate != 0.0),
             missing_modality: self.missing_modality.as_ref().and_then(modality),
+            replay: self.replay.clone().filter(|config| !config.does_nothing()),
             test: test.map(|config| TestConfig { missing_modality: Some(config) }),
         }
     }
@@ -154,11 +160,23 @@ impl Config {
             let (what, how) = ("is a law of training data: FedMultimodal tests on clean data", "Remove it here.");
             c.inside("test", |c| c.inside("missing-modality", |c| c.fault("draw", what, "no draw", how)));
         }
+        if let Some(config) = &self.replay {
+            c.inside("replay", |c| config.check(c));
+            let active = self.canonical();
+            let others =
+                active.label_noise.is_some() || active.missing_labels.is_some() || active.missing_modality.is_some();
+            if active.replay.is_some() && others {
+                replay::alone(c);
+            }
+        }
     }
 
     /// What needs the data: names of modalities, enough classes, label noise on multilabel data.
     pub fn check_data(&self, c: &mut Checker, facts: &Facts) {
         self.walk(c, |c, noise| noise.check_data(c, facts), |c, missing| missing.check_data(c, facts));
+        if let Some(config) = self.replay.as_ref().filter(|config| !config.does_nothing()) {
+            c.inside("replay", |c| config.check_data(c, facts));
+        }
     }
 
     fn walk(

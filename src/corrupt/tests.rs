@@ -62,6 +62,14 @@ fn rate_zero_everywhere_is_nothing_and_canonically_absent() {
         label_noise: noise(0.0, true).label_noise,
         missing_labels: labels(0.0, false).missing_labels,
         missing_modality: modality(0.0, Per::Sample, false).missing_modality,
+        replay: Some(replay::Config {
+            path: "simulation_feature/uci-har".into(),
+            missing_modality: 0.0,
+            label_noise: 0.0,
+            missing_labels: 0.0,
+            alpha: Some(0.1),
+            modalities: None,
+        }),
         test: Some(TestConfig { missing_modality: Some(missing_modality::Config::default()) }),
     };
     assert_eq!(all.canonical(), Config::default());
@@ -158,6 +166,7 @@ fn every_fault_is_found_and_says_where() {
         missing_labels: labels(-0.1, false).missing_labels,
         missing_modality: modality(2.0, Per::Client, false).missing_modality,
         test: Some(TestConfig { missing_modality: Some(missing) }),
+        ..Default::default()
     };
     let fraction = "is not a fraction; a number from 0 to 1; Write 0.3 for 30 %.";
     let found = faults(&config, &Facts { labels: &[], classes: 2, modalities: &names });

@@ -5,17 +5,25 @@
 //! | `shoulder` | bundled real data: 10 people, smartwatch accelerometer and gyroscope, 7 shoulder exercises |
 //! | `synthetic` | any number of modalities with known informativeness and overlap |
 //! | `npz` | your own arrays |
+//! | `uci-har` | UCI HAR from its official text files |
+//! | `fedmultimodal` | feature files of FedMultimodal, ten data sets |
 
 mod arrays;
+pub mod fedmultimodal;
+mod folder;
+pub mod listing;
 pub mod npz;
+pub mod pickle;
 pub mod prepare;
 pub mod shoulder;
 pub mod synthetic;
+pub mod uci_har;
 
-use crate::fault::{About, Checker, Result};
+use crate::fault::{About, Checker, Parameter, Result};
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 /// Where the data comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,10 +35,18 @@ pub enum Config {
     Synthetic(synthetic::Config),
     /// The user's arrays.
     Npz(npz::Config),
+    /// UCI HAR from its text files.
+    UciHar(uci_har::Config),
+    /// FedMultimodal's feature files.
+    Fedmultimodal(fedmultimodal::Config),
 }
 
 /// Every choice, for `fedrobust list data`.
-pub const CHOICES: &[About] = &[shoulder::ABOUT, synthetic::ABOUT, npz::ABOUT];
+pub const CHOICES: &[About] = &[shoulder::ABOUT, synthetic::ABOUT, npz::ABOUT, uci_har::ABOUT, fedmultimodal::ABOUT];
+
+/// The parameter that picks modalities, of sources whose modalities have fixed names.
+const MODALITIES: Parameter =
+    Parameter { name: "modalities", default: "all, in order", meaning: "names of the modalities to use, in order" };
 
 impl Config {
     /// Checks what can be checked without reading anything.
@@ -39,6 +55,8 @@ impl Config {
             Config::Shoulder(_) => {}
             Config::Synthetic(config) => c.inside("synthetic", |c| config.check(c)),
             Config::Npz(config) => c.inside("npz", |c| config.check(c)),
+            Config::UciHar(config) => c.inside("uci-har", |c| config.check(c)),
+            Config::Fedmultimodal(config) => c.inside("fedmultimodal", |c| config.check(c)),
         }
     }
 
@@ -51,9 +69,34 @@ impl Config {
             Config::Shoulder(_) => shoulder::load(),
             Config::Synthetic(config) => Ok(synthetic::generate(config)),
             Config::Npz(config) => npz::load(config, base),
+            Config::UciHar(config) => uci_har::load(config, base),
+            Config::Fedmultimodal(config) => fedmultimodal::load(config, base),
+        }
+    }
+
+    /// What is known without reading anything, where the source has a fixed layout: modalities with the largest shape that
+    /// they have, classes, and whether samples may have several labels. A data set of one sample.
+    pub fn outline(&self) -> Option<Dataset> {
+        match self {
+            Config::Shoulder(_) | Config::Synthetic(_) | Config::Npz(_) => None,
+            Config::UciHar(config) => Some(config.outline()),
+            Config::Fedmultimodal(config) => Some(config.outline()),
+        }
+    }
+
+    /// The path that it is read from, relative to the scenario's folder.
+    pub fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Config::Shoulder(_) | Config::Synthetic(_) => None,
+            Config::Npz(config) => Some(&mut config.path),
+            Config::UciHar(config) => Some(&mut config.path),
+            Config::Fedmultimodal(config) => Some(&mut config.path),
         }
     }
 }
+
+/// Keys of all paths of this family, below `data`.
+pub const PATHS: &[[&str; 2]] = &[["npz", "path"], ["uci-har", "path"], ["fedmultimodal", "path"]];
 
 /// Shape of one modality.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +109,18 @@ pub struct ModalityShape {
     pub width: usize,
     /// Whether samples are sequences (`[N, T, D]`), not pooled features (`[N, D]`).
     pub sequence: bool,
+}
+
+impl ModalityShape {
+    /// Sequences `[N, T, D]`.
+    pub fn sequence(name: &str, time: usize, width: usize) -> Self {
+        Self { name: name.to_string(), time, width, sequence: true }
+    }
+
+    /// Pooled features `[N, D]`.
+    pub fn pooled(name: &str, width: usize) -> Self {
+        Self { name: name.to_string(), time: 1, width, sequence: false }
+    }
 }
 
 /// One modality of all samples.
@@ -118,6 +173,8 @@ pub struct Dataset {
     pub client_names: Vec<String>,
     /// Official parts, where the source has them.
     pub parts: Option<Vec<Part>>,
+    /// What the source calls each sample, where it has names for them: the keys by which FedMultimodal's files name samples.
+    pub keys: Option<Vec<String>>,
     /// BLAKE3 of the content, in hex: part of every run's identity.
     pub checksum: String,
 }
@@ -169,6 +226,83 @@ fn checksum(data: &Dataset) -> String {
     hash_words(&mut hasher, data.client.iter().copied());
     hash_words(&mut hasher, data.parts.iter().flatten().map(|&part| part as u32));
     hasher.finalize().to_hex().to_string()
+}
+
+/// Checks that `wanted` are among the names of a source, each once.
+fn check_modalities(c: &mut Checker, wanted: Option<&[String]>, names: &[&str]) {
+    let Some(wanted) = wanted else { return };
+    let known = wanted.iter().all(|name| names.contains(&name.as_str()));
+    let once = wanted.iter().collect::<BTreeSet<_>>().len() == wanted.len();
+    if wanted.is_empty() || !known || !once {
+        c.fault("modalities", "is no list of its modalities", format!("{}, each at most once", names.join(", ")), "");
+    }
+}
+
+/// What has a modality's name.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for ModalityShape {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for fedmultimodal::sets::Modality {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+impl<T> Named for (&str, T) {
+    fn name(&self) -> &str {
+        self.0
+    }
+}
+
+/// The modalities wanted, in the order wanted; all by default.
+fn picked<T: Named + Clone>(all: &[T], wanted: Option<&[String]>) -> Vec<T> {
+    let Some(wanted) = wanted else { return all.to_vec() };
+    wanted.iter().filter_map(|name| all.iter().find(|one| one.name() == name)).cloned().collect()
+}
+
+/// A data set of one sample of zeros: what a source is like before it is read.
+fn outline(name: &str, shapes: Vec<ModalityShape>, classes: usize, multilabel: bool) -> Dataset {
+    let zeros = |shape: ModalityShape| {
+        let values = Array3::zeros((1, shape.time, shape.width));
+        Modality { shape, values, lengths: None }
+    };
+    let labels = if multilabel { Labels::Multi(Array2::zeros((1, classes))) } else { Labels::Single(vec![0]) };
+    Dataset {
+        name: name.to_string(),
+        modalities: shapes.into_iter().map(zeros).collect(),
+        labels,
+        classes,
+        class_names: None,
+        client: vec![0],
+        client_names: vec!["all".to_string()],
+        parts: None,
+        keys: None,
+        checksum: String::new(),
+    }
+}
+
+/// Natural clients from the name of each sample's: indices and names, ascending (as numbers where all are).
+fn clients(of: &[String]) -> (Vec<u32>, Vec<String>) {
+    let mut names: Vec<String> = of.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    if names.iter().all(|name| name.parse::<i64>().is_ok()) {
+        names.sort_by_key(|name| name.parse::<i64>().unwrap_or_default());
+    }
+    let places: HashMap<&String, u32> = names.iter().enumerate().map(|(i, name)| (name, i as u32)).collect();
+    let client = of.iter().map(|name| places[name]).collect();
+    (client, names)
+}
+
+/// What a file holds, as a message shows it: quoted and cut.
+fn shown(text: &str) -> String {
+    let cut: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(40).collect();
+    format!("\"{cut}{}\"", if cut.len() < text.len() { "…" } else { "" })
 }
 
 /// Hashes in blocks: one call a number would cost more than the hashing.

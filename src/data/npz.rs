@@ -127,6 +127,7 @@ pub(super) fn read<R: Read + Seek>(reader: R, file: &str, wanted: &Wanted) -> Re
         client,
         client_names,
         parts,
+        keys: None,
         checksum: String::new(),
     };
     data.checksum = super::checksum(&data);
@@ -274,14 +275,7 @@ fn clients<R: Read + Seek>(archive: &mut Archive<R>, n: usize) -> Result<(Vec<u3
         return Err(archive.wrong("client", format!("has shape {:?}; [N] is needed", ids.shape)));
     }
     same_length(archive, "client", ids.shape[0], n)?;
-    let mut names: Vec<String> = ids.values.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
-    if names.iter().all(|name| name.parse::<i64>().is_ok()) {
-        names.sort_by_key(|name| name.parse::<i64>().unwrap_or_default());
-    }
-    let places: std::collections::HashMap<&String, u32> =
-        names.iter().enumerate().map(|(i, name)| (name, i as u32)).collect();
-    let client = ids.values.iter().map(|id| places[id]).collect();
-    Ok((client, names))
+    Ok(super::clients(&ids.values))
 }
 
 fn parts<R: Read + Seek>(archive: &mut Archive<R>, n: usize) -> Result<Option<Vec<Part>>> {

@@ -19,6 +19,7 @@ fn world(labels: &[u32], client: &[u32], parts: Option<Vec<Part>>) -> Dataset {
         client: client.to_vec(),
         client_names: (0..clients).map(|c| c.to_string()).collect(),
         parts,
+        keys: None,
         checksum: String::new(),
     }
 }

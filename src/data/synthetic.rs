@@ -152,6 +152,7 @@ pub fn generate(config: &Config) -> Dataset {
         client: (0..config.samples).map(|i| (i % config.clients) as u32).collect(),
         client_names: (0..config.clients).map(|k| k.to_string()).collect(),
         parts: None,
+        keys: None,
         checksum: String::new(),
     };
     data.checksum = super::checksum(&data);

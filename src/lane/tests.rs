@@ -46,6 +46,7 @@ fn data() -> Dataset {
         client: vec![0; SAMPLES],
         client_names: vec!["all".into()],
         parts: None,
+        keys: None,
         checksum: String::new(),
     }
 }

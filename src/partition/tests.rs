@@ -96,15 +96,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn every_training_sample_goes_to_exactly_one_client(seed in 0u64..1000, clients in 1usize..8, which in 0usize..4) {
-        let (data, split) = world();
+        let (data, _) = world();
         let config = match which {
             0 => Config::default(),
             1 => Config::Iid(iid::Config { clients }),
             3 => Config::Fedmultimodal(fedmultimodal::Config { clients, alpha: 2.0, min_size: 1, ..Default::default() }),
             _ => Config::Dirichlet(dirichlet::Config { clients, alpha: 2.0, min_size: 1, ..Default::default() }),
         };
-        let shares = config.deal(&data, &split, &Stream::root(seed)).unwrap();
-        prop_assert_eq!(&shares, &config.deal(&data, &split, &Stream::root(seed)).unwrap());
+        let deal = || config.deal(&data, &prepare::Config::default(), None, &Stream::root(seed)).unwrap();
+        let (split, shares) = deal();
+        prop_assert_eq!(&shares, &deal().1);
         prop_assert!(shares.iter().all(|s| !s.rows.is_empty() && (which == 3 || s.rows.is_sorted())));
         let mut all: Vec<u32> = shares.iter().flat_map(|s| s.rows.iter().copied()).collect();
         all.sort_unstable();
@@ -120,8 +121,8 @@ fn fedmultimodal_splits_and_deals_alike_for_every_seed() {
         [(dirichlet::Within::Client, 3), (dirichlet::Within::Client, 1), (dirichlet::Within::All, 7)]
     {
         let config = Config::Fedmultimodal(fedmultimodal::Config { within, clients, alpha: 1.0, min_size: 2 });
-        let (split, shares) = config.split(&data, &how, &Stream::root(1)).unwrap();
-        assert_eq!((split.clone(), shares.clone()), config.split(&data, &how, &Stream::root(2)).unwrap());
+        let (split, shares) = config.deal(&data, &how, None, &Stream::root(1)).unwrap();
+        assert_eq!((split.clone(), shares.clone()), config.deal(&data, &how, None, &Stream::root(2)).unwrap());
         // A fifth of the training samples, rounded down, is for development: of each client, or of all.
         let mut pieces: BTreeMap<u32, usize> = BTreeMap::new();
         split

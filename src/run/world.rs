@@ -1,6 +1,7 @@
 //! The world of a run: clients and their corrupted data, and what is scored, for one point and seed.
 
 use crate::corrupt::{self, Client, Facts, Present, Samples};
+use crate::data::listing::Listing;
 use crate::data::prepare::{self, Affine, Normalise, Split};
 use crate::data::{Dataset, Labels};
 use crate::fault::Result;
@@ -60,6 +61,17 @@ pub struct Recipe<'a> {
     pub partition: &'a partition::Config,
     /// Corruption.
     pub corrupt: &'a corrupt::Config,
+    /// The files that are replayed.
+    pub replayed: Replayed<'a>,
+}
+
+/// Files of FedMultimodal that a recipe replays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Replayed<'a> {
+    /// The clients.
+    pub partition: Option<&'a Listing>,
+    /// The corruption.
+    pub corrupt: Option<&'a Listing>,
 }
 
 impl World {
@@ -76,7 +88,7 @@ impl World {
             Labels::Multi(_) => &[],
         };
         let facts = Facts { labels, classes: data.classes, modalities: &modalities };
-        let (clients, mut realised) = recipe.corrupt.apply(shares, &facts, &stream.named("corrupt"));
+        let (clients, mut realised) = corrupted(data, recipe, shares, &facts, stream)?;
         let dev = eval_set(data, &split.dev, &recipe, &facts, &stream.named("corrupt-dev"));
         let test = eval_set(data, &split.test, &recipe, &facts, &stream.named("corrupt-test"));
         realised.extend(test.1);
@@ -159,7 +171,21 @@ impl World {
 /// # Errors
 /// A split or a partition that cannot be.
 pub fn deal(data: &Dataset, recipe: Recipe, stream: &Stream) -> Result<(Split, Vec<Share>)> {
-    recipe.partition.split(data, recipe.split, stream)
+    recipe.partition.deal(data, recipe.split, recipe.replayed.partition, stream)
+}
+
+/// The clients after corruption, and how much was hit.
+fn corrupted(
+    data: &Dataset,
+    recipe: Recipe,
+    shares: Vec<Share>,
+    facts: &Facts,
+    stream: &Stream,
+) -> Result<(Vec<Client>, Vec<Realised>)> {
+    match (&recipe.corrupt.replay, recipe.replayed.corrupt) {
+        (Some(config), Some(listing)) => corrupt::replay::apply(config, listing, shares, facts, &data.labels),
+        _ => Ok(recipe.corrupt.apply(shares, facts, &stream.named("corrupt"))),
+    }
 }
 
 fn eval_set(data: &Dataset, rows: &[u32], recipe: &Recipe, facts: &Facts, stream: &Stream) -> (EvalSet, Vec<Realised>) {

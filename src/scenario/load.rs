@@ -186,26 +186,32 @@ fn value_of(text: &str) -> std::result::Result<Value, String> {
     }
 }
 
-/// Where the one path lies that a scenario takes from its own folder.
-const FILE: [&str; 3] = ["data", "npz", "path"];
+/// Where the paths lie that a scenario takes from its own folder.
+fn paths() -> Vec<[&'static str; 3]> {
+    let data = crate::data::PATHS.iter().map(|[source, key]| ["data", source, key]);
+    data.chain([["partition", "replay", "path"], ["corrupt", "replay", "path"]]).collect()
+}
 
-/// Makes the path of the data file absolute; `at` is where `value` lies in the scenario.
+/// Makes the paths of files absolute; `at` is where `value` lies in the scenario.
 fn settle(value: &mut Value, at: &[String], folder: Option<&Path>) {
-    let rest: Vec<String> = FILE.iter().skip(at.len()).map(|key| key.to_string()).collect();
-    let Some(folder) = folder.filter(|_| at.iter().zip(FILE).all(|(key, file)| key == file)) else { return };
-    let Some(Value::String(path)) = tree::get(value, &rest) else { return };
-    if let Ok(path) = std::path::absolute(folder.join(path)) {
-        let path = Value::String(path.display().to_string());
-        if rest.is_empty() {
-            *value = path;
-        } else {
-            tree::set(value, &rest, path);
+    let Some(folder) = folder else { return };
+    for keys in paths() {
+        let leads = at.len() <= keys.len() && at.iter().zip(keys).all(|(key, file)| key == file);
+        let rest: Vec<String> = keys.iter().skip(at.len()).map(|key| key.to_string()).collect();
+        let Some(Value::String(path)) = tree::get(value, &rest).filter(|_| leads) else { continue };
+        if let Ok(path) = std::path::absolute(folder.join(path)) {
+            let path = Value::String(path.display().to_string());
+            if rest.is_empty() {
+                *value = path;
+            } else {
+                tree::set(value, &rest, path);
+            }
         }
     }
 }
 
 /// The scenario as TOML: the resolved base without what only the grids set, then the grids. It lies in another folder than
-/// the scenario, so the path of a data file is absolute in it.
+/// the scenario, so the paths of files are absolute in it.
 fn resolved(scenario: &Scenario, base: &Reading, specs: &[Spec], folder: Option<&Path>) -> Result<String> {
     let mut tree = scenario.to_value()?;
     settle(&mut tree, &[], folder);
@@ -288,12 +294,16 @@ impl Loaded {
 impl Loaded {
     /// An error of the data, with the line of the scenario that names it; `section` where the error begins with no key.
     pub fn placed(&self, section: &str, error: Error) -> Error {
-        let Error::Invalid(text) = error else { return error };
+        let (text, kind): (String, fn(String) -> Error) = match error {
+            Error::Invalid(text) => (text, Error::Invalid),
+            Error::Absent(text) => (text, Error::Absent),
+            error => return error,
+        };
         let key: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
         let source = &self.context.source;
         let line = source.line(&tree::split(&key)).or_else(|| source.line(&[section.to_string()]));
         let line = line.map_or(String::new(), |line| format!("{line}:"));
-        Error::Invalid(format!("{}:{line} {text}", source.name))
+        kind(format!("{}:{line} {text}", source.name))
     }
 }
 

@@ -36,6 +36,7 @@ use crate::fault::{Error, Result};
 use crate::record::{Metric, Reading};
 use crate::{attack, corrupt, data, lane, model, partition, strategy};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use toml::Value;
 
 /// One resolved point: everything a run needs but its seed.
@@ -129,15 +130,18 @@ impl Scenario {
         Ok(json(&value))
     }
 
-    /// The [canonical](Self::canonical) form for identities: without the path of the data, whose content counts, so that a
-    /// results folder stays valid when the data moves.
+    /// The [canonical](Self::canonical) form for identities: without the paths of the data and of the files that are replayed,
+    /// whose content counts, so that a results folder stays valid when they move.
     ///
     /// # Errors
     /// A number that TOML cannot hold.
     pub fn portable(&self) -> Result<String> {
         let mut moved = self.clone();
-        if let data::Config::Npz(config) = &mut moved.data {
-            config.path = std::path::PathBuf::new();
+        for path in moved.data.path_mut().into_iter().chain(moved.partition.path_mut()) {
+            *path = PathBuf::new();
+        }
+        if let Some(replay) = moved.corrupt.replay.as_mut().filter(|replay| !replay.does_nothing()) {
+            *replay = replay.portable();
         }
         moved.canonical()
     }

@@ -1,6 +1,8 @@
 //! Sweeps: all runs of a scenario in lock-step on one device, rows and checkpoints written as they go.
 
 pub mod estimate;
+pub mod outline;
+mod sources;
 pub mod study;
 pub mod wave;
 

@@ -1,18 +1,16 @@
 //! A study before it runs: data read, every point checked against it, every run named.
 
+use super::sources::Sources;
 use crate::data::Dataset;
-use crate::data::prepare::{self, Normalise};
 use crate::device;
 use crate::fault::{Error, Result};
 use crate::lane::torch::TorchEngine;
 use crate::model::Model;
 use crate::record::{FORMAT, Plan, RunInfo};
 use crate::run::Spec;
-use crate::run::world::{self, Recipe, World};
+use crate::run::world::World;
 use crate::scenario::{Identity, Loaded, Scenario, fingerprint};
 use crate::seed::Stream;
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use tch::Device;
 
@@ -27,6 +25,8 @@ pub struct Study {
     pub plan: Plan,
     /// The data of each point.
     data: Vec<Arc<Dataset>>,
+    /// What the points read.
+    sources: Sources,
     /// Clients of each point, for its first seed.
     pub clients: Vec<usize>,
     device: Device,
@@ -38,16 +38,13 @@ impl Study {
     /// # Errors
     /// Faults of the scenario that only the data shows, and data that cannot be read.
     pub fn new(mut loaded: Loaded, device: Device) -> Result<Self> {
-        let mut sources = Sources::default();
-        for point in &loaded.points.points {
-            sources.take(&point.scenario, &loaded.base).map_err(|error| loaded.placed("data", error))?;
-        }
+        let sources = Sources::new(&loaded)?;
         loaded.check_against(|scenario| (sources.data(scenario), sources.clients(scenario)))?;
         let scenarios = || loaded.points.points.iter().map(|point| &point.scenario);
-        let data: Vec<Arc<Dataset>> = scenarios().map(|scenario| sources.data[&data_key(scenario)].clone()).collect();
+        let data: Vec<Arc<Dataset>> = scenarios().map(|scenario| sources.data(scenario).clone()).collect();
         let clients = scenarios().map(|scenario| sources.clients(scenario).unwrap_or_default()).collect();
-        let plan = plan(&loaded, &data, device)?;
-        Ok(Self { loaded, plan, data, clients, device })
+        let plan = plan(&loaded, &sources, &data, device)?;
+        Ok(Self { loaded, plan, data, sources, clients, device })
     }
 
     /// The scenario of a point.
@@ -70,7 +67,7 @@ impl Study {
     /// # Errors
     /// A split or a partition that cannot be with this seed.
     pub fn world(&self, point: usize, seed: u64) -> Result<World> {
-        World::new(&self.data[point], recipe(self.scenario(point)), &Stream::root(seed))
+        World::new(&self.data[point], self.sources.recipe(self.scenario(point)), &Stream::root(seed))
     }
 
     /// What a run does.
@@ -124,67 +121,7 @@ impl Study {
     }
 }
 
-fn recipe(scenario: &Scenario) -> Recipe<'_> {
-    Recipe {
-        split: &scenario.split,
-        normalise: scenario.normalise,
-        partition: &scenario.partition,
-        corrupt: &scenario.corrupt,
-    }
-}
-
-/// Data and client counts of all points; what is equal is read and dealt once.
-#[derive(Default)]
-struct Sources {
-    /// By [`data_key`].
-    data: BTreeMap<String, Arc<Dataset>>,
-    /// By [`partition_key`].
-    clients: BTreeMap<String, std::result::Result<usize, String>>,
-}
-
-fn data_key(scenario: &Scenario) -> String {
-    let per_window = scenario.normalise == Normalise::PerWindow;
-    serde_json::to_string(&(&scenario.data, per_window)).unwrap_or_default()
-}
-
-fn partition_key(scenario: &Scenario) -> String {
-    serde_json::to_string(&(&scenario.data, &scenario.split, &scenario.partition)).unwrap_or_default()
-}
-
-impl Sources {
-    /// Reads the data of a point and deals its clients for every seed, unless an equal point did: a partition that one seed
-    /// cannot make is found before the first round.
-    fn take(&mut self, scenario: &Scenario, base: &Path) -> Result<()> {
-        let key = data_key(scenario);
-        if !self.data.contains_key(&key) {
-            let mut data = scenario.data.load(base)?;
-            if scenario.normalise == Normalise::PerWindow {
-                prepare::per_window(&mut data);
-            }
-            self.data.insert(key.clone(), Arc::new(data));
-        }
-        let partition = partition_key(scenario);
-        if !self.clients.contains_key(&partition) {
-            let data = &self.data[&key];
-            let deal =
-                |seed: u64| world::deal(data, recipe(scenario), &Stream::root(seed)).map(|(_, shares)| shares.len());
-            let counts: Result<Vec<usize>> = scenario.seeds.iter().map(|&seed| deal(seed)).collect();
-            let first = counts.map(|counts| counts.first().copied().unwrap_or_default());
-            self.clients.insert(partition, first.map_err(|error| error.to_string()));
-        }
-        Ok(())
-    }
-
-    fn data(&self, scenario: &Scenario) -> &Dataset {
-        &self.data[&data_key(scenario)]
-    }
-
-    fn clients(&self, scenario: &Scenario) -> std::result::Result<usize, String> {
-        self.clients[&partition_key(scenario)].clone()
-    }
-}
-
-fn plan(loaded: &Loaded, data: &[Arc<Dataset>], device: Device) -> Result<Plan> {
+fn plan(loaded: &Loaded, sources: &Sources, data: &[Arc<Dataset>], device: Device) -> Result<Plan> {
     let points = &loaded.points.points;
     let Some(first) = data.first() else {
         return Err(Error::Invalid(format!("{}: its grids leave no point to run", loaded.name)));
@@ -192,6 +129,7 @@ fn plan(loaded: &Loaded, data: &[Arc<Dataset>], device: Device) -> Result<Plan> 
     let mut runs = Vec::new();
     for (index, point) in points.iter().enumerate() {
         let canonical = point.scenario.portable()?;
+        let files = sources.hashes(&point.scenario);
         for &seed in &loaded.seeds {
             let identity = Identity {
                 canonical: &canonical,
@@ -200,7 +138,7 @@ fn plan(loaded: &Loaded, data: &[Arc<Dataset>], device: Device) -> Result<Plan> 
                 format: FORMAT,
                 numerics: NUMERICS,
                 device: device_kind(device),
-                files: &[],
+                files: &files,
             };
             runs.push(RunInfo { point: index, seed, fingerprint: fingerprint(&identity) });
         }

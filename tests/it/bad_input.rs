@@ -43,7 +43,7 @@ x.toml:23: corrupt.missing-labels.rate = 30.0
 fn an_axis_that_names_nothing_is_refused() {
     let bench = Bench::new(&format!("{TINY}\n[[grid]]\n\"corrupt.missing-modalty.rate\" = [0.0, 0.5]\n"));
     let expected = "x.toml:23: corrupt.missing-modalty
-  is not a key of [corrupt]; allowed: label-noise, missing-labels, missing-modality, test. Did you mean missing-modality?
+  is not a key of [corrupt]; allowed: label-noise, missing-labels, missing-modality, replay, test. Did you mean missing-modality?
 1 fault in x.toml";
     assert_eq!(bench.refused(&[]), expected);
 }

@@ -134,7 +134,10 @@ fn data_info_says_what_is_no_data() {
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
         ran.err
     };
-    assert_eq!(said("foo"), "data = \"foo\"\n  is not a data source; allowed: shoulder, synthetic, npz.\n");
+    assert_eq!(
+        said("foo"),
+        "data = \"foo\"\n  is not a data source; allowed: shoulder, synthetic, npz, uci-har, fedmultimodal.\n"
+    );
     assert_eq!(said("foo.npz"), "foo.npz: there is no such file; allowed: an .npz file. Check the path.\n");
     assert_eq!(
         said("{ synthetic = { samples = 0 } }"),

@@ -51,7 +51,7 @@ fn recipe<T>(alpha: f64, corrupt: &str, use_it: impl FnOnce(Recipe) -> T) -> T {
     let corrupt: corrupt::Config = toml::from_str(corrupt).unwrap();
     let split = prepare::Config::default();
     let normalise = prepare::Normalise::None;
-    use_it(Recipe { split: &split, normalise, partition: &partition, corrupt: &corrupt })
+    use_it(Recipe { split: &split, normalise, partition: &partition, corrupt: &corrupt, replayed: Default::default() })
 }
 
 fn world(data: &Dataset, alpha: f64, corrupt: &str) -> World {

@@ -55,6 +55,7 @@ pub fn data(tensors: &Tensors, multilabel: bool) -> Dataset {
         client: vec![0; samples],
         client_names: vec!["all".into()],
         parts: None,
+        keys: None,
         checksum: String::new(),
     }
 }

@@ -58,6 +58,8 @@ fn expected(error: &str) -> Vec<String> {
 fn example(choice: &str, key: &str) -> Value {
     match (choice, key) {
         ("npz", "path") => json!("mine.npz"),
+        ("uci-har" | "fedmultimodal" | "replay", "path") => json!("somewhere"),
+        ("fedmultimodal", "dataset") => json!("uci-har"),
         ("clip", "norm") => json!(1.0),
         ("nnm" | "arc", "f") => json!(1),
         ("modality-poison", "modality") => json!("audio"),

@@ -1,5 +1,6 @@
 //! The integration tests; one target, because every extra one links libtorch again.
 
+mod absent;
 mod bad_input;
 mod cli;
 mod compare;

