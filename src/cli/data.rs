@@ -1,17 +1,38 @@
-//! `fedrobust data info`.
+//! `fedrobust data info` and `fedrobust data convert`.
 
 use super::say;
-use fedrobust::data::{Dataset, Labels, Part};
+use fedrobust::data::{Dataset, Labels, Part, write};
 use fedrobust::fault::{Error, Result};
 use fedrobust::scenario::read_source;
 use std::path::Path;
 
-/// Prints shapes, classes, clients and balance.
-pub fn info(source: &str) -> Result<u8> {
+/// Reads a source, relative to the folder that the command was called in.
+fn read(source: &str) -> Result<Dataset> {
     if source.ends_with(".npz") && !Path::new(source).exists() {
         return Err(Error::Invalid(format!("{source}: there is no such file; allowed: an .npz file. Check the path.")));
     }
-    let data = read_source(source)?.load(Path::new(""))?;
+    read_source(source)?.load(Path::new(""))
+}
+
+/// Writes a source as an npz file.
+pub fn convert(source: &str, out: &Path) -> Result<u8> {
+    if out.extension().is_none_or(|end| end != "npz") {
+        let text = format!("{}: is not a name of an .npz file; allowed: OUT.npz. Add the ending.", out.display());
+        return Err(Error::Invalid(text));
+    }
+    let data = read(source)?;
+    write::write(&data, out)?;
+    let (n, shown) = (data.len(), out.display());
+    say(&format!(
+        "{shown}: {n} samples of {}; read it by data.npz = {{ path = \"{shown}\", classes = {} }}",
+        data.name, data.classes
+    ));
+    Ok(0)
+}
+
+/// Prints shapes, classes, clients and balance.
+pub fn info(source: &str) -> Result<u8> {
+    let data = read(source)?;
     say(&format!("{}: {} samples, {} natural clients", data.name, data.len(), data.client_names.len()));
     for modality in &data.modalities {
         let shape = &modality.shape;

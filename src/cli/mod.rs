@@ -210,6 +210,13 @@ enum DataCommand {
         /// A name (shoulder), an .npz file, or inline TOML: '{ synthetic = { samples = 900 } }'
         source: String,
     },
+    /// Write a data source as an .npz file, with lengths, parts and natural clients
+    Convert {
+        /// As for info: '{ uci-har = { path = "UCI HAR Dataset" } }'
+        source: String,
+        /// The file to write; one that is there is replaced
+        out: PathBuf,
+    },
 }
 
 /// Does what was asked; gives the exit code.
@@ -227,6 +234,7 @@ pub fn execute(arguments: Arguments) -> Result<u8> {
         Command::Aggregate(arguments) => try_out::aggregate(&arguments),
         Command::Attack(arguments) => try_out::attack(&arguments),
         Command::Data(DataCommand::Info { source }) => data::info(&source),
+        Command::Data(DataCommand::Convert { source, out }) => data::convert(&source, &out),
         Command::Eval(arguments) => eval::eval(&arguments),
     }
 }

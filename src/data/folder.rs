@@ -37,6 +37,11 @@ impl Folder {
         self.root.join(below)
     }
 
+    /// Whether something is there.
+    pub fn has(&self, below: &str) -> bool {
+        self.path(below).exists()
+    }
+
     /// A fault of the folder or of something below it.
     pub fn wrong(&self, problem: impl std::fmt::Display) -> Error {
         Error::Invalid(format!("{} = {}: {problem}", self.key, self.shown))

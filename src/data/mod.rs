@@ -6,18 +6,32 @@
 //! | `synthetic` | any number of modalities with known informativeness and overlap |
 //! | `npz` | your own arrays |
 //! | `uci-har` | UCI HAR from its official text files |
+//! | `ku-har` | KU-HAR from its CSV files |
+//! | `ptb-xl` | PTB-XL from PhysioNet's files |
+//! | `crema-d` | CREMA-D's recordings as log-mel features |
+//! | `meld` | MELD's sound as log-mel features |
 //! | `fedmultimodal` | feature files of FedMultimodal, ten data sets |
 
 mod arrays;
+pub mod audio;
+pub mod crema_d;
+mod fbank;
 pub mod fedmultimodal;
 mod folder;
+mod folds;
+pub mod ku_har;
 pub mod listing;
+pub mod meld;
 pub mod npz;
 pub mod pickle;
 pub mod prepare;
+pub mod ptb_xl;
 pub mod shoulder;
 pub mod synthetic;
+mod table;
 pub mod uci_har;
+mod wfdb;
+pub mod write;
 
 use crate::fault::{About, Checker, Parameter, Result};
 use ndarray::{Array2, Array3};
@@ -37,12 +51,30 @@ pub enum Config {
     Npz(npz::Config),
     /// UCI HAR from its text files.
     UciHar(uci_har::Config),
+    /// KU-HAR from its CSV files.
+    KuHar(ku_har::Config),
+    /// PTB-XL from PhysioNet's files.
+    PtbXl(ptb_xl::Config),
+    /// CREMA-D's recordings.
+    CremaD(crema_d::Config),
+    /// MELD's sound.
+    Meld(meld::Config),
     /// FedMultimodal's feature files.
     Fedmultimodal(fedmultimodal::Config),
 }
 
 /// Every choice, for `fedrobust list data`.
-pub const CHOICES: &[About] = &[shoulder::ABOUT, synthetic::ABOUT, npz::ABOUT, uci_har::ABOUT, fedmultimodal::ABOUT];
+pub const CHOICES: &[About] = &[
+    shoulder::ABOUT,
+    synthetic::ABOUT,
+    npz::ABOUT,
+    uci_har::ABOUT,
+    ku_har::ABOUT,
+    ptb_xl::ABOUT,
+    crema_d::ABOUT,
+    meld::ABOUT,
+    fedmultimodal::ABOUT,
+];
 
 /// The parameter that picks modalities, of sources whose modalities have fixed names.
 const MODALITIES: Parameter =
@@ -56,6 +88,10 @@ impl Config {
             Config::Synthetic(config) => c.inside("synthetic", |c| config.check(c)),
             Config::Npz(config) => c.inside("npz", |c| config.check(c)),
             Config::UciHar(config) => c.inside("uci-har", |c| config.check(c)),
+            Config::KuHar(config) => c.inside("ku-har", |c| config.check(c)),
+            Config::PtbXl(config) => c.inside("ptb-xl", |c| config.check(c)),
+            Config::CremaD(config) => c.inside("crema-d", |c| config.check(c)),
+            Config::Meld(config) => c.inside("meld", |c| config.check(c)),
             Config::Fedmultimodal(config) => c.inside("fedmultimodal", |c| config.check(c)),
         }
     }
@@ -70,6 +106,10 @@ impl Config {
             Config::Synthetic(config) => Ok(synthetic::generate(config)),
             Config::Npz(config) => npz::load(config, base),
             Config::UciHar(config) => uci_har::load(config, base),
+            Config::KuHar(config) => ku_har::load(config, base),
+            Config::PtbXl(config) => ptb_xl::load(config, base),
+            Config::CremaD(config) => crema_d::load(config, base),
+            Config::Meld(config) => meld::load(config, base),
             Config::Fedmultimodal(config) => fedmultimodal::load(config, base),
         }
     }
@@ -80,6 +120,10 @@ impl Config {
         match self {
             Config::Shoulder(_) | Config::Synthetic(_) | Config::Npz(_) => None,
             Config::UciHar(config) => Some(config.outline()),
+            Config::KuHar(config) => Some(config.outline()),
+            Config::PtbXl(config) => Some(config.outline()),
+            Config::CremaD(config) => Some(config.outline()),
+            Config::Meld(config) => Some(config.outline()),
             Config::Fedmultimodal(config) => Some(config.outline()),
         }
     }
@@ -90,13 +134,25 @@ impl Config {
             Config::Shoulder(_) | Config::Synthetic(_) => None,
             Config::Npz(config) => Some(&mut config.path),
             Config::UciHar(config) => Some(&mut config.path),
+            Config::KuHar(config) => Some(&mut config.path),
+            Config::PtbXl(config) => Some(&mut config.path),
+            Config::CremaD(config) => Some(&mut config.path),
+            Config::Meld(config) => Some(&mut config.path),
             Config::Fedmultimodal(config) => Some(&mut config.path),
         }
     }
 }
 
 /// Keys of all paths of this family, below `data`.
-pub const PATHS: &[[&str; 2]] = &[["npz", "path"], ["uci-har", "path"], ["fedmultimodal", "path"]];
+pub const PATHS: &[[&str; 2]] = &[
+    ["npz", "path"],
+    ["uci-har", "path"],
+    ["ku-har", "path"],
+    ["ptb-xl", "path"],
+    ["crema-d", "path"],
+    ["meld", "path"],
+    ["fedmultimodal", "path"],
+];
 
 /// Shape of one modality.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +186,7 @@ pub struct Modality {
     pub shape: ModalityShape,
     /// Values `[N, T, D]`, zero beyond a sample's length; pooled features have T = 1.
     pub values: Array3<f32>,
-    /// Valid steps of each sample, where they differ; 1 ≤ length ≤ T.
+    /// Valid steps of each sample, where they differ, up to T; with 0 a sample lacks the modality.
     pub lengths: Option<Vec<u32>>,
 }
 
@@ -193,6 +249,17 @@ impl Dataset {
     /// Whether a sample may have several labels.
     pub fn multilabel(&self) -> bool {
         matches!(self.labels, Labels::Multi(_))
+    }
+
+    /// Modalities that each sample has by itself, bit m for modality m; `None` where every sample has all.
+    pub fn having(&self) -> Option<Vec<u32>> {
+        let lacks = |i: usize, m: &Modality| m.lengths.as_ref().is_some_and(|lengths| lengths[i] == 0);
+        let mask = |i: usize| {
+            let has = self.modalities.iter().enumerate().filter(|(_, modality)| !lacks(i, modality));
+            has.fold(0, |mask, (m, _)| mask | 1 << m)
+        };
+        let any = (0..self.len()).any(|i| self.modalities.iter().any(|modality| lacks(i, modality)));
+        any.then(|| (0..self.len()).map(mask).collect())
     }
 
     /// The shape of every modality.
@@ -317,3 +384,6 @@ fn hash_words(hasher: &mut blake3::Hasher, words: impl Iterator<Item = u32>) {
     }
     hasher.update(&block);
 }
+
+#[cfg(test)]
+mod speech_tests;

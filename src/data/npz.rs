@@ -9,7 +9,7 @@
 //! | `client` | `[N]` | natural client: whole numbers or text; without it all samples belong to one client `all` |
 //! | `split` | `[N]` | 0 train, 1 development, 2 test; optional |
 //! | `<modality>_scale` | `[D]` | values are multiplied by it; optional |
-//! | `<modality>_length` | `[N]` | valid steps of each sample, 1 to T; optional; values beyond are set to zero |
+//! | `<modality>_length` | `[N]` | valid steps of each sample, 0 (the sample lacks the modality) to T; optional; values beyond are set to zero |
 //!
 //! By hand: `label = [0, 2, 1]` has 3 classes (max + 1) unless `classes` declares more.
 
@@ -251,9 +251,9 @@ fn cut<R: Read + Seek>(archive: &mut Archive<R>, modality: &mut Modality) -> Res
         return Err(archive.wrong(&name, format!("has shape {:?}; [N] is needed", lengths.shape)));
     }
     same_length(archive, &name, lengths.shape[0], n)?;
-    if let Some(row) = lengths.values.iter().position(|&l| !(1..=time as i64).contains(&l)) {
+    if let Some(row) = lengths.values.iter().position(|&l| !(0..=time as i64).contains(&l)) {
         return Err(
-            archive.wrong(&name, format!("has {} in row {row}; lengths go from 1 to {time}", lengths.values[row]))
+            archive.wrong(&name, format!("has {} in row {row}; lengths go from 0 to {time}", lengths.values[row]))
         );
     }
     for (i, &length) in lengths.values.iter().enumerate() {

@@ -126,7 +126,7 @@ fn every_wrong_file_says_what_is_wrong() {
         ),
         (
             good().with("audio_length", &[2], &[1i64, 3]).error(),
-            "my.npz: array `audio_length` has 3 in row 1; lengths go from 1 to 2",
+            "my.npz: array `audio_length` has 3 in row 1; lengths go from 0 to 2",
         ),
         (
             good().with("audio_scale", &[2], &[1.0f32, 1.0]).error(),

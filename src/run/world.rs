@@ -88,7 +88,13 @@ impl World {
             Labels::Multi(_) => &[],
         };
         let facts = Facts { labels, classes: data.classes, modalities: &modalities };
-        let (clients, mut realised) = corrupted(data, recipe, shares, &facts, stream)?;
+        let (mut clients, mut realised) = corrupted(data, recipe, shares, &facts, stream)?;
+        if let Some(having) = data.having() {
+            for client in &mut clients {
+                let rows = client.rows.iter().map(|&row| having[row as usize]);
+                client.present.iter_mut().zip(rows).for_each(|(present, has)| *present &= has);
+            }
+        }
         let dev = eval_set(data, &split.dev, &recipe, &facts, &stream.named("corrupt-dev"));
         let test = eval_set(data, &split.test, &recipe, &facts, &stream.named("corrupt-test"));
         realised.extend(test.1);
@@ -190,7 +196,14 @@ fn corrupted(
 
 fn eval_set(data: &Dataset, rows: &[u32], recipe: &Recipe, facts: &Facts, stream: &Stream) -> (EvalSet, Vec<Realised>) {
     let owner: Vec<u32> = rows.iter().map(|&row| data.client[row as usize]).collect();
-    let (present, realised) = recipe.corrupt.apply_to_test(rows, &data.client, facts, stream);
+    let (mut present, realised) = recipe.corrupt.apply_to_test(rows, &data.client, facts, stream);
+    if let Some(having) = data.having() {
+        let have = rows.iter().map(|&row| having[row as usize]);
+        present = Some(match present {
+            Some(present) => present.iter().zip(have).map(|(present, has)| present & has).collect(),
+            None => have.collect(),
+        });
+    }
     let truth = match &data.labels {
         Labels::Single(labels) => Labels::Single(rows.iter().map(|&row| labels[row as usize]).collect()),
         Labels::Multi(labels) => {

@@ -27,7 +27,7 @@ fn a_scenario_without_its_data_is_planned_and_says_how_to_get_it() {
     let bench = Bench::new(SCENARIO);
     let ran = bench.ran(&["plan", "x.toml"]);
     assert_eq!(ran.code, Some(3), "{}", ran.err);
-    let out = "x: What does a lost sensor cost?\n  runs        4 = 2 points × 2 seeds\n  parameters  734\n  \
+    let out = "x: What does a lost sensor cost?\n  runs        4 = 2 points × 2 seeds\n  parameters  770\n  \
         not there   the data, so clients, memory and time are unknown; all else was checked\n";
     assert_eq!(ran.out, out);
     let folder = std::fs::canonicalize(bench.path("")).unwrap();

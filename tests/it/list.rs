@@ -58,7 +58,9 @@ fn expected(error: &str) -> Vec<String> {
 fn example(choice: &str, key: &str) -> Value {
     match (choice, key) {
         ("npz", "path") => json!("mine.npz"),
-        ("uci-har" | "fedmultimodal" | "replay", "path") => json!("somewhere"),
+        ("uci-har" | "ku-har" | "ptb-xl" | "crema-d" | "meld" | "fedmultimodal" | "replay", "path") => {
+            json!("somewhere")
+        }
         ("fedmultimodal", "dataset") => json!("uci-har"),
         ("clip", "norm") => json!(1.0),
         ("nnm" | "arc", "f") => json!(1),

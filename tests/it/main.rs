@@ -15,6 +15,7 @@ mod list;
 mod objectives;
 mod pytorch;
 mod real_data;
+mod replay;
 mod results;
 mod scenarios;
 mod server;
