@@ -18,6 +18,7 @@ mod plot;
 mod read;
 mod robust;
 mod sections;
+mod success;
 mod tables;
 mod terminal;
 mod verdict;
@@ -110,7 +111,7 @@ pub fn write(folder: &Path) -> Result<Report> {
     let page = store.save(Output::Report, html::page(&page).as_bytes())?;
     paths.push(page.clone());
     Ok(Report {
-        table: terminal::table(&study, &panels) + &worst::text(&study),
+        table: terminal::table(&study, &panels) + &worst::text(&study) + &success::text(&study, &panels),
         verdict,
         failed: study.runs.iter().filter(|run| run.status() == "failed").count(),
         notes: study.notes,

@@ -12,7 +12,7 @@ fn axis(path: &str, labels: &[&str]) -> Axis {
 }
 
 /// Shares × missing rates × attacks × strategies with one evaluated round a run; `score` is told the cell in that order.
-fn study(
+pub(super) fn study(
     attacks: &[&str],
     strategies: &[&str],
     shares: &[&str],
