@@ -119,6 +119,11 @@ pub struct RoundRow {
     pub test: Option<Scores>,
     /// Share of triggered test samples taken for a backdoor's target, where there is a backdoor and the round was evaluated.
     pub attack_success: Option<f64>,
+    /// ε that the rounds so far have spent, at the δ of `dp-mean`, if each client had been drawn by a coin of its own; `None`
+    /// where nothing bounds what a client changes.
+    pub epsilon: Option<f64>,
+    /// The same by the bound that holds for a cohort of fixed size.
+    pub epsilon_fixed: Option<f64>,
     /// Wall-clock seconds; not part of the result.
     pub seconds: f64,
 }

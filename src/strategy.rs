@@ -240,6 +240,14 @@ impl Config {
         }
     }
 
+    /// Every custom module that it names.
+    pub fn modules(&mut self) -> Vec<&mut rule::torchscript::Config> {
+        match self {
+            Config::Custom(custom) => custom.modules(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether blocks are aggregated apart, so that it counts who owns which.
     pub fn per_block(&self) -> bool {
         matches!(self, Config::Custom(custom) if custom.per_block)

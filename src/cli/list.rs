@@ -1,6 +1,7 @@
 //! `fedrobust list`: every choice, from the code itself.
 
 use super::say;
+use fedrobust::aggregate::rule::limits::{LIMITS, Limits};
 use fedrobust::fault::{About, Error, Result};
 use fedrobust::{aggregate, attack, corrupt, data, lane, model, objective, partition, strategy};
 
@@ -40,14 +41,21 @@ pub fn list(family: Option<&str>) -> Result<u8> {
         return Err(Error::Invalid(format!("{wanted}: is not a family; allowed: {}", names.join(", "))));
     };
     say(&format!("{name}: {what}"));
-    choices.iter().for_each(describe);
+    // Names of other families may be the same.
+    let limits = |about: &About| LIMITS.iter().find(|limits| *name == "aggregate" && limits.name == about.name);
+    choices.iter().for_each(|about| describe(about, limits(about)));
     Ok(0)
 }
 
-fn describe(about: &About) {
+fn describe(about: &About, limits: Option<&Limits>) {
     say(&format!("\n{}\n  {}", about.name, about.summary));
     if !about.formula.is_empty() {
         say(&format!("  formula   {}", about.formula));
+    }
+    if let Some(limits) = limits {
+        say(&format!("  assumes   {}", limits.assumes));
+        say(&format!("  breakdown {}", limits.breakdown));
+        say(&format!("  cost      {}", limits.cost));
     }
     for parameter in about.parameters {
         say(&format!("  {:<18} {}  (default {})", parameter.name, parameter.meaning, parameter.default));

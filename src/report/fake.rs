@@ -142,6 +142,8 @@ impl Fake {
             dev: (evaluated && self.dev).then(|| scores(1)),
             test: evaluated.then(|| scores(0)),
             attack_success: None,
+            epsilon: None,
+            epsilon_fixed: None,
             seconds: 0.25,
         }
     }

@@ -66,6 +66,7 @@ pub fn page(page: &Page) -> String {
         ("Spread over clients", sections::clients(page.study, page.panels)),
         ("By what a client lacks", judged::lacks(page.study, page.panels)),
         ("Communication", sections::communication(page.study, page.panels)),
+        ("Privacy", sections::privacy(page.study)),
         ("Corruption asked for and realised", sections::realised(page.study)),
         ("What was run", sections::runs(page.study)),
         ("How to reproduce it", sections::reproduce(page.study)),

@@ -70,6 +70,29 @@ fn spread(sorted: &[f64]) -> [f64; 4] {
     [worst, sorted[0], median, sorted[n - 1]]
 }
 
+/// What the noise of `dp-mean` left of the clients' privacy, by strategy: the most that any run has spent.
+pub fn privacy(study: &Study) -> String {
+    let mut spent: BTreeMap<&str, (usize, f64, f64)> = BTreeMap::new();
+    for run in &study.runs {
+        let Some(last) = run.rounds.last() else { continue };
+        let Some((coins, fixed)) = last.epsilon.zip(last.epsilon_fixed) else { continue };
+        let of = spent.entry(&study.plan.points[run.info.point].strategy).or_default();
+        *of = (of.0.max(last.round), of.1.max(coins), of.2.max(fixed));
+    }
+    if spent.is_empty() {
+        return String::new();
+    }
+    let cells = |(strategy, (rounds, coins, fixed)): (&&str, &(usize, f64, f64))| {
+        vec![strategy.to_string(), rounds.to_string(), format!("{coins:.3}"), format!("{fixed:.3}")]
+    };
+    let rows: Vec<Vec<String>> = spent.iter().map(cells).collect();
+    let head = texts(&["strategy", "rounds", "epsilon, clients drawn by coins", "epsilon, cohort of fixed size"]);
+    format!(
+        "<p>The most that a run has spent at the delta of dp-mean (1e-5 unless it says otherwise). The first column is what is commonly reported: it takes the cohort's share for the probability of a coin that every client throws (adding or removing one client). The simulation draws a cohort of fixed size; the second column is a bound that holds for that (replacing one client).</p>\n{}",
+        table(2, &head, &rows)
+    )
+}
+
 /// What clients would have sent and received, by strategy.
 pub fn communication(study: &Study, panels: &[Panel]) -> String {
     let mut rows = Vec::new();

@@ -59,7 +59,10 @@ pub fn runs(study: &Study) -> Result<Vec<u8>> {
         header.extend(SCORES.map(|(score, _)| format!("{}_{score}", reading.name())));
     }
     header.extend(realised.iter().map(|name| format!("realised.{name}")));
-    header.extend(["clients", "skipped", "stayed", "parameters", "bytes", "seconds"].map(String::from));
+    header.extend(
+        ["clients", "skipped", "stayed", "epsilon", "epsilon_fixed", "parameters", "bytes", "seconds"]
+            .map(String::from),
+    );
     csv(header, study.runs.iter().map(|run| run_row(study, run, &realised)))
 }
 
@@ -84,6 +87,8 @@ fn run_row(study: &Study, run: &Run, realised: &[&str]) -> Vec<String> {
     row.push(manifest.map(|m| m.clients.to_string()).unwrap_or_default());
     row.push(skipped.to_string());
     row.push(run.rounds.iter().map(|r| r.stayed).sum::<usize>().to_string());
+    let last = run.rounds.last();
+    row.extend([last.and_then(|r| r.epsilon), last.and_then(|r| r.epsilon_fixed)].map(number));
     row.push(manifest.map(|m| m.parameters.to_string()).unwrap_or_default());
     row.push(bytes.to_string());
     row.push(number(manifest.map(|m| m.seconds)));

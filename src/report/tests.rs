@@ -228,7 +228,7 @@ fn runs_csv_has_a_row_a_run_with_all_three_readings() {
          status,message,rounds,last_loss,last_accuracy,last_macro_f1,last_uar,last_top_k,last_worst_10,\
          best_loss,best_accuracy,best_macro_f1,best_uar,best_top_k,best_worst_10,\
          mean5_loss,mean5_accuracy,mean5_macro_f1,mean5_uar,mean5_top_k,mean5_worst_10,\
-         realised.missing-modality,realised.missing-labels,realised.label-noise,clients,skipped,stayed,parameters,bytes,seconds"
+         realised.missing-modality,realised.missing-labels,realised.label-noise,clients,skipped,stayed,epsilon,epsilon_fixed,parameters,bytes,seconds"
     );
     assert_eq!(lines.len(), 1 + study.plan.runs.len());
     assert_eq!(
@@ -236,7 +236,7 @@ fn runs_csv_has_a_row_a_run_with_all_three_readings() {
         "00000000000000000000000400000008,8,fedavg,0.2,,,finished,,25,0.3527,0.887,0.867,0.877,,0.667,\
          0.37170000000000014,0.877,0.857,0.867,,0.657,\
          0.3853800000000001,0.8698,0.8497999999999999,0.8597999999999999,,0.6497999999999999,\
-         0.199,,,24,13,0,61447,147472800,2.5"
+         0.199,,,24,13,0,,,61447,147472800,2.5"
     );
 }
 
@@ -246,7 +246,7 @@ fn rounds_csv_has_a_row_a_round_with_what_its_run_is() {
     let lines = lines(tables::rounds(&study).unwrap());
     assert_eq!(lines[0], format!("fingerprint,seed,strategy,{}", crate::store::HEADER));
     assert_eq!(lines.len(), 1 + 12 * ROUNDS);
-    assert_eq!(lines[2], "00000000000000000000000000000008,8,fedavg,2,1,12,0,640,0,0,0,5898912,,,,,,,,,,,,,,0.25");
+    assert_eq!(lines[2], "00000000000000000000000000000008,8,fedavg,2,1,12,0,640,0,0,0,5898912,,,,,,,,,,,,,,,,0.25");
 }
 
 #[test]

@@ -67,6 +67,8 @@ fn run(plan: &Plan, info: RunInfo, score: Option<f64>) -> Run {
         dev: None,
         test: Some(Scores { macro_f1: Some(macro_f1), ..Scores::default() }),
         attack_success: None,
+        epsilon: None,
+        epsilon_fixed: None,
         seconds: 0.0,
     };
     Run { info, manifest, rounds: score.map(row).into_iter().collect() }

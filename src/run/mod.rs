@@ -9,12 +9,14 @@ mod byzantine;
 pub mod cohort;
 mod foe;
 mod local;
+mod privacy;
 pub mod score;
 pub mod world;
 
 #[cfg(test)]
 mod tests;
 
+use crate::aggregate::privacy::Spending;
 use crate::aggregate::{Pipeline, State};
 use crate::attack;
 use crate::corrupt::Samples;
@@ -76,6 +78,8 @@ pub struct Run {
     /// The parts of the model that a strategy may aggregate apart.
     blocks: Vec<Block>,
     pipeline: Pipeline,
+    /// What a round spends of its clients' privacy, where it is bounded.
+    spending: Option<Spending>,
     foe: Option<Foe>,
     /// Who is byzantine this round, one flag a client; empty where nobody is.
     byzantine: Vec<bool>,
@@ -103,6 +107,7 @@ impl Run {
             shape: spec.strategy.shape(),
             local: Local::new(&parts, sgd.lr, &blocks),
             pipeline: parts.build(sgd.lr, &blocks),
+            spending: parts.spending(&blocks),
             blocks,
             foe: Foe::new(spec.attack.as_ref(), &world, &stream),
             byzantine: Vec::new(),
@@ -251,12 +256,15 @@ impl Run {
             dev: None,
             test: None,
             attack_success: None,
+            epsilon: None,
+            epsilon_fixed: None,
             seconds: 0.0,
         };
         match self.shape {
             Shape::Federated => {
                 row.bytes = self.local.vectors * 4 * (trained.len() * self.weights.numel()) as u64;
                 (row.excluded, row.stayed) = self.aggregate(&trained, &able)?;
+                (row.epsilon, row.epsilon_fixed) = self.spent();
             }
             Shape::Centralised => {
                 for t in trained {
@@ -349,14 +357,6 @@ impl Run {
         }
         row.seconds = seconds;
         Ok(row)
-    }
-
-    fn tally(&self, place: usize, set: &EvalSet, scored: &[Scored]) -> Tally {
-        let mut tally = Tally::new(self.world.classes, self.spec.multilabel, self.spec.top_k);
-        for piece in scored.iter().filter(|piece| piece.place == place) {
-            tally.add(set, piece.start, &piece.logits);
-        }
-        tally
     }
 
     /// The state after a whole round, for a checkpoint.

@@ -1,7 +1,9 @@
 //! From logits to scores: over all samples, and by natural client.
 
+use super::Run;
 use super::world::EvalSet;
 use crate::data::Labels;
+use crate::lane::Scored;
 use crate::metric::{Counts, Truth, worst_10};
 use crate::record::{ClientScore, Lack, Metric, Scores};
 use ndarray::{Array2, ArrayView2, Axis, s};
@@ -71,5 +73,16 @@ impl Tally {
             lacks: lacks.get(&owner).cloned().unwrap_or_default(),
         };
         self.by_client.iter().map(score).collect()
+    }
+}
+
+impl Run {
+    /// Counts what one of its evaluations gave.
+    pub(super) fn tally(&self, place: usize, set: &EvalSet, scored: &[Scored]) -> Tally {
+        let mut tally = Tally::new(self.world.classes, self.spec.multilabel, self.spec.top_k);
+        for piece in scored.iter().filter(|piece| piece.place == place) {
+            tally.add(set, piece.start, &piece.logits);
+        }
+        tally
     }
 }

@@ -6,6 +6,7 @@ mod local;
 
 use super::world::{EvalSet, World};
 use super::{Run, Spec, cohort};
+use crate::aggregate::privacy;
 use crate::corrupt::{Client, Samples};
 use crate::data::Labels;
 use crate::lane::config::{Cohort, Config as Train, Draw, Optimizer, Sgd};
@@ -149,6 +150,8 @@ fn a_row_tells_who_trained_on_what() {
         dev: None,
         test: None,
         attack_success: None,
+        epsilon: None,
+        epsilon_fixed: None,
         seconds: 0.25,
     };
     assert_eq!(row, expected, "round 1 of 2 is not evaluated when every = 2");
@@ -306,4 +309,15 @@ fn cohorts_of_fedmultimodal_are_those_of_its_generator_over_names_sorted_as_text
         assert_eq!(names(round, 1), wanted);
         assert_eq!(names(round, 2), wanted);
     }
+}
+
+#[test]
+fn what_noise_has_spent_is_in_every_row() {
+    let mut run = start(r#"{"custom":{"aggregate":{"dp-mean":{"noise":4.0}}}}"#, 2, &[&[3], &[0, 0], &[1, 2]]);
+    for rounds in 1..=2 {
+        let row = round(&mut run);
+        assert_eq!(row.epsilon, Some(privacy::epsilon(1.0, 4.0, rounds, 1e-5)));
+        assert_eq!(row.epsilon_fixed, Some(privacy::epsilon_fixed(1.0, 4.0, rounds, 1e-5)));
+    }
+    assert_eq!(round(&mut start(r#"{"fedavg":{}}"#, 1, &[&[1]])).epsilon, None);
 }

@@ -130,8 +130,8 @@ impl Scenario {
         Ok(json(&value))
     }
 
-    /// The [canonical](Self::canonical) form for identities: without the paths of the data and of the files that are replayed,
-    /// whose content counts, so that a results folder stays valid when they move.
+    /// The [canonical](Self::canonical) form for identities: without the paths of the data, of files that are replayed and of
+    /// custom rules, whose content counts, so that a results folder stays valid when they move.
     ///
     /// # Errors
     /// A number that TOML cannot hold.
@@ -143,6 +143,7 @@ impl Scenario {
         if let Some(replay) = moved.corrupt.replay.as_mut().filter(|replay| !replay.does_nothing()) {
             *replay = replay.portable();
         }
+        moved.strategy.modules().into_iter().for_each(|module| module.path = PathBuf::new());
         moved.canonical()
     }
 

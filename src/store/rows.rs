@@ -8,7 +8,8 @@ use std::io::Write;
 /// The columns of a run's `rounds.csv`.
 pub const HEADER: &str = "round,train_loss,clients,skipped,samples,excluded,byzantine,stayed,bytes,\
     dev_loss,dev_accuracy,dev_macro_f1,dev_uar,dev_top_k,dev_worst_10,\
-    test_loss,test_accuracy,test_macro_f1,test_uar,test_top_k,test_worst_10,attack_success,seconds";
+    test_loss,test_accuracy,test_macro_f1,test_uar,test_top_k,test_worst_10,attack_success,\
+    epsilon,epsilon_fixed,seconds";
 
 /// Takes one score out of all.
 pub type Score = fn(&Scores) -> Option<f64>;
@@ -38,7 +39,7 @@ pub fn cells(row: &RoundRow) -> Vec<String> {
     for scores in [&row.dev, &row.test] {
         cells.extend(SCORES.map(|(_, get)| number(scores.as_ref().and_then(get))));
     }
-    cells.push(number(row.attack_success));
+    cells.extend([row.attack_success, row.epsilon, row.epsilon_fixed].map(number));
     cells.push(row.seconds.to_string());
     cells
 }
@@ -48,7 +49,8 @@ pub fn cells(row: &RoundRow) -> Vec<String> {
 /// ```
 /// # use fedrobust::{record::RoundRow, store::same_result};
 /// # let row = RoundRow { round: 1, train_loss: None, clients: 1, skipped: 0, samples: 8, excluded: 0,
-/// #     byzantine: 0, stayed: 0, bytes: 0, dev: None, test: None, attack_success: None, seconds: 0.5 };
+/// #     byzantine: 0, stayed: 0, bytes: 0, dev: None, test: None, attack_success: None, epsilon: None,
+/// #     epsilon_fixed: None, seconds: 0.5 };
 /// assert!(same_result(&row, &RoundRow { seconds: 9.0, ..row.clone() }));
 /// assert!(!same_result(&row, &RoundRow { samples: 7, ..row.clone() }));
 /// ```
@@ -97,7 +99,9 @@ fn parse(line: &str) -> Option<RoundRow> {
         dev: scores(9)?,
         test: scores(15)?,
         attack_success: optional(21)?,
-        seconds: cells[22].parse().ok()?,
+        epsilon: optional(22)?,
+        epsilon_fixed: optional(23)?,
+        seconds: cells[24].parse().ok()?,
     })
 }
 
@@ -143,6 +147,8 @@ mod tests {
             dev: None,
             test: Some(test),
             attack_success: None,
+            epsilon: Some(1.5),
+            epsilon_fixed: None,
             seconds: 0.5,
         }
     }
@@ -154,7 +160,10 @@ mod tests {
 
     #[test]
     fn a_row_is_one_line_with_nothing_for_what_is_undefined() {
-        assert_eq!(cells(&row(3, Some(0.1), 0.5)).join(","), "3,0.1,5,1,320,0,2,3,1000000,,,,,,,,,0.5,,,0.25,,0.5");
+        assert_eq!(
+            cells(&row(3, Some(0.1), 0.5)).join(","),
+            "3,0.1,5,1,320,0,2,3,1000000,,,,,,,,,0.5,,,0.25,,1.5,,0.5"
+        );
         assert_eq!(cells(&row(3, None, 0.5)).len(), HEADER.split(',').count());
     }
 

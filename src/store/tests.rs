@@ -37,6 +37,8 @@ fn row(round: usize) -> RoundRow {
         dev: None,
         test: Some(test),
         attack_success: None,
+        epsilon: None,
+        epsilon_fixed: None,
         seconds: 0.1,
     }
 }

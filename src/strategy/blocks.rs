@@ -5,6 +5,8 @@
 //! different in one block.
 
 use super::{Custom, label};
+use crate::aggregate::privacy::Spending;
+use crate::aggregate::rule::torchscript;
 use crate::aggregate::{Chain, pre, rule};
 use crate::fault::Checker;
 use crate::model::Block;
@@ -48,6 +50,16 @@ impl Members {
             }
         });
         c.inside("aggregate", |c| self.rule.check(c, rows));
+    }
+
+    /// What its noise spends, where clipped rows and noise are all there is.
+    fn spending(&self) -> Option<Spending> {
+        match &self.rule {
+            rule::Config::DpMean(config) if self.pre.iter().all(pre::Config::keeps_rows_apart) => {
+                Some(Spending { noise: config.noise, delta: config.delta })
+            }
+            _ => None,
+        }
     }
 
     /// The same with another f where a member takes one; none where no member does.
@@ -107,6 +119,34 @@ impl Custom {
                 c.fault(&fault.path, fault.problem, fault.allowed, fault.remedy);
             }
         }
+    }
+
+    /// What a round spends of its clients' privacy; none where a chain is no plain `dp-mean`. Blocks are published
+    /// together: noise z_b in each is noise `(Σ_b z_b⁻²)^(−1/2)` in all.
+    pub fn spending(&self, blocks: &[Block]) -> Option<Spending> {
+        let chains: Vec<Members> = match self.per_block {
+            true => blocks.iter().map(|block| self.chain_of(&block.name)).collect(),
+            false => vec![self.chain()],
+        };
+        let parts: Option<Vec<Spending>> = chains.iter().map(Members::spending).collect();
+        let parts = parts?;
+        // What some objectives send besides goes through noise of its own and is published with it.
+        let published = (self.local.vectors() / 2).max(1) as f64;
+        let inverse: f64 = published * parts.iter().map(|part| part.noise.powi(-2)).sum::<f64>();
+        let delta = parts.iter().map(|part| part.delta).fold(f64::INFINITY, f64::min);
+        Some(Spending { noise: inverse.powf(-0.5), delta })
+    }
+
+    /// Every custom module that its chains name.
+    pub(super) fn modules(&mut self) -> Vec<&mut torchscript::Config> {
+        let rules = self.blocks.values_mut().filter_map(|block| block.aggregate.as_mut());
+        std::iter::once(&mut self.aggregate)
+            .chain(rules)
+            .filter_map(|rule| match rule {
+                rule::Config::Torchscript(config) => Some(config),
+                _ => None,
+            })
+            .collect()
     }
 
     /// What needs the data: names of blocks.

@@ -126,7 +126,7 @@ fn every_entry_names_the_fields_of_its_config_and_their_defaults() {
         ("custom.on.", on::CHOICES, "on"),
     ];
     for (prefix, choices, family) in listed {
-        for about in choices {
+        for about in choices.iter().filter(|about| about.parameters.iter().all(|p| p.default != "required")) {
             // Written out in full with its declared defaults, every choice must be the same as written short.
             let declared: Vec<String> = about
                 .parameters
@@ -250,5 +250,32 @@ fn a_label_tells_of_blocks_and_of_rounds_with_too_few_rows() {
             "custom = { per-block = true, too-few = 'skip', aggregate = { krum = { f = 2 } }, blocks = { gyro = { f = 1 }, fusion = { aggregate = { median = {} } } } }"
         ),
         "krum (f 2) + too-few skip + per-block (fusion: median, gyro: f 1)"
+    );
+}
+
+#[test]
+fn only_clipped_rows_with_noise_bound_what_a_client_changes() {
+    let blocks = |n: i64| -> Vec<Block> {
+        (0..n).map(|i| Block { name: format!("m{i}"), modality: Some(i as usize), offset: i, len: 1 }).collect()
+    };
+    let spent = |text: &str, n| {
+        let spending = parse(text).parts().spending(&blocks(n))?;
+        Some(((spending.noise * 1e6).round() / 1e6, spending.delta))
+    };
+    assert_eq!(spent("custom.aggregate.dp-mean = { noise = 2.0 }", 4), Some((2.0, 1e-5)));
+    let clipped = "custom = { pre = [{ clip = { norm = 1.0 } }], aggregate.dp-mean = { noise = 2.0, delta = 1e-3 } }";
+    assert_eq!(spent(clipped, 4), Some((2.0, 1e-3)));
+    assert_eq!(spent("custom = { pre = [{ nnm = { f = 1 } }], aggregate.dp-mean = {} }", 1), None);
+    assert_eq!(spent("custom = { pre = [{ bucketing = {} }], aggregate.dp-mean = {} }", 1), None);
+    assert_eq!(spent("fedavg = {}", 1), None);
+    // Four blocks with noise 2 each are published together: as much as one with noise 1.
+    assert_eq!(spent("custom = { per-block = true, aggregate.dp-mean = { noise = 2.0 } }", 4), Some((1.0, 1e-5)));
+    assert_eq!(
+        spent("custom = { local.scaffold = {}, aggregate.dp-mean = { noise = 8.0 } }", 1),
+        Some((5.656854, 1e-5))
+    );
+    assert_eq!(
+        spent("custom = { per-block = true, aggregate.dp-mean = {}, blocks.m0.aggregate.median = {} }", 2),
+        None
     );
 }

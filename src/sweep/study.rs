@@ -11,6 +11,8 @@ use crate::run::Spec;
 use crate::run::world::World;
 use crate::scenario::{Identity, Loaded, Scenario, fingerprint};
 use crate::seed::Stream;
+use crate::strategy;
+use std::path::Path;
 use std::sync::Arc;
 use tch::Device;
 
@@ -27,6 +29,8 @@ pub struct Study {
     data: Vec<Arc<Dataset>>,
     /// What the points read.
     sources: Sources,
+    /// The strategy of each point, with its custom rules read.
+    strategies: Vec<strategy::Config>,
     /// Clients of each point, for its first seed.
     pub clients: Vec<usize>,
     device: Device,
@@ -43,8 +47,10 @@ impl Study {
         let scenarios = || loaded.points.points.iter().map(|point| &point.scenario);
         let data: Vec<Arc<Dataset>> = scenarios().map(|scenario| sources.data(scenario).clone()).collect();
         let clients = scenarios().map(|scenario| sources.clients(scenario).unwrap_or_default()).collect();
-        let plan = plan(&loaded, &sources, &data, device)?;
-        Ok(Self { loaded, plan, data, sources, clients, device })
+        let strategies: Result<Vec<_>> = scenarios().map(|scenario| with_modules(scenario, &loaded.base)).collect();
+        let strategies = strategies.map_err(|error| loaded.placed("strategy", error))?;
+        let plan = plan(&loaded, &sources, &data, &strategies, device)?;
+        Ok(Self { loaded, plan, data, sources, strategies, clients, device })
     }
 
     /// The scenario of a point.
@@ -78,7 +84,7 @@ impl Study {
             index: run,
             seed,
             train: scenario.train.clone(),
-            strategy: scenario.strategy.clone(),
+            strategy: self.strategies[point].clone(),
             attack: scenario.attack.clone(),
             every: scenario.evaluate.every,
             metric: scenario.evaluate.metric,
@@ -121,7 +127,22 @@ impl Study {
     }
 }
 
-fn plan(loaded: &Loaded, sources: &Sources, data: &[Arc<Dataset>], device: Device) -> Result<Plan> {
+/// The strategy of a point with every custom rule found from the scenario's folder, hashed, and loaded once for a check.
+fn with_modules(scenario: &Scenario, base: &Path) -> Result<strategy::Config> {
+    let mut strategy = scenario.strategy.clone();
+    for module in strategy.modules() {
+        *module = module.resolved(base)?;
+    }
+    Ok(strategy)
+}
+
+fn plan(
+    loaded: &Loaded,
+    sources: &Sources,
+    data: &[Arc<Dataset>],
+    strategies: &[strategy::Config],
+    device: Device,
+) -> Result<Plan> {
     let points = &loaded.points.points;
     let Some(first) = data.first() else {
         return Err(Error::Invalid(format!("{}: its grids leave no point to run", loaded.name)));
@@ -129,7 +150,9 @@ fn plan(loaded: &Loaded, sources: &Sources, data: &[Arc<Dataset>], device: Devic
     let mut runs = Vec::new();
     for (index, point) in points.iter().enumerate() {
         let canonical = point.scenario.portable()?;
-        let files = sources.hashes(&point.scenario);
+        let mut strategy = strategies[index].clone();
+        let modules = strategy.modules().into_iter().filter_map(|module| module.hash.clone());
+        let files: Vec<String> = sources.hashes(&point.scenario).into_iter().chain(modules).collect();
         for &seed in &loaded.seeds {
             let identity = Identity {
                 canonical: &canonical,

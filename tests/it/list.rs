@@ -64,6 +64,7 @@ fn example(choice: &str, key: &str) -> Value {
         ("fedmultimodal", "dataset") => json!("uci-har"),
         ("clip", "norm") => json!(1.0),
         ("nnm" | "arc", "f") => json!(1),
+        ("torchscript", "path") => json!("rule.pt"),
         ("modality-poison", "modality") => json!("audio"),
         _ => panic!("{choice}.{key} is required: give this test an example"),
     }
@@ -135,7 +136,7 @@ fn every_default_that_is_shown_is_the_default() {
 }
 
 /// Defaults that are left out where a choice is written.
-const UNSAID: [&str; 5] = ["none", "\"exclude\"", "\"error\"", "false", "\"delta\""];
+const UNSAID: [&str; 6] = ["none", "\"exclude\"", "\"error\"", "false", "\"delta\"", "1e-5"];
 
 fn same_default(choice: &str, parameter: &Parameter, real: &Value) {
     let Parameter { name, default, .. } = parameter;

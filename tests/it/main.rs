@@ -17,6 +17,7 @@ mod pytorch;
 mod real_data;
 mod replay;
 mod results;
+mod rules;
 mod scenarios;
 mod server;
 mod support;

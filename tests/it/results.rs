@@ -58,7 +58,7 @@ fn tables_have_the_columns_that_are_promised() {
     assert_eq!(
         header("out/rounds.csv"),
         format!(
-            "fingerprint,seed,{axes},round,train_loss,clients,skipped,samples,excluded,byzantine,stayed,bytes,{},{},attack_success,seconds",
+            "fingerprint,seed,{axes},round,train_loss,clients,skipped,samples,excluded,byzantine,stayed,bytes,{},{},attack_success,epsilon,epsilon_fixed,seconds",
             of("dev"),
             of("test")
         )
@@ -66,7 +66,7 @@ fn tables_have_the_columns_that_are_promised() {
     assert_eq!(
         header("out/runs.csv"),
         format!(
-            "fingerprint,seed,{axes},status,message,rounds,{},{},{},realised.missing-labels,realised.clients-without-samples,clients,skipped,stayed,parameters,bytes,seconds",
+            "fingerprint,seed,{axes},status,message,rounds,{},{},{},realised.missing-labels,realised.clients-without-samples,clients,skipped,stayed,epsilon,epsilon_fixed,parameters,bytes,seconds",
             of("last"),
             of("best"),
             of("mean5")

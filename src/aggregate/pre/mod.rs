@@ -71,6 +71,11 @@ impl Config {
         }
     }
 
+    /// Whether a client's row stays its own, so that what is clipped behind it bounds what that client can change.
+    pub fn keeps_rows_apart(&self) -> bool {
+        matches!(self, Config::Clip(_))
+    }
+
     /// The same with another f, where it takes one.
     pub fn with_f(&self, f: usize) -> Option<Self> {
         match self {

@@ -24,19 +24,32 @@ pub struct Config {
     pub norm: f64,
     /// Noise multiplier.
     pub noise: f64,
+    /// δ for which ε is reported.
+    #[serde(skip_serializing_if = "usual")]
+    pub delta: f64,
+}
+
+/// δ where nothing is said: below one in as many clients as studies have.
+const DELTA: f64 = 1e-5;
+
+fn usual(delta: &f64) -> bool {
+    *delta == DELTA
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { norm: 1.0, noise: 1.0 }
+        Self { norm: 1.0, noise: 1.0, delta: DELTA }
     }
 }
 
 impl Config {
-    /// The norm is positive, the noise not negative.
+    /// The norm is positive, the noise not negative, δ a probability.
     pub fn check(&self, c: &mut Checker) {
         c.positive("norm", self.norm);
         c.not_negative("noise", self.noise);
+        if !(self.delta > 0.0 && self.delta < 1.0) {
+            c.fault("delta", "is no probability", "a number above 0 and below 1", "Take less than 1 / clients.");
+        }
     }
 }
 
@@ -49,6 +62,11 @@ pub const ABOUT: About = About {
     parameters: &[
         Parameter { name: "norm", default: "1.0", meaning: "largest length c of an update, above 0; tune it" },
         Parameter { name: "noise", default: "1.0", meaning: "noise multiplier z, from 0" },
+        Parameter {
+            name: "delta",
+            default: "1e-5",
+            meaning: "delta for which the columns epsilon are reported, above 0 and below 1; changes no update",
+        },
     ],
 };
 

@@ -22,6 +22,7 @@
 //! | `foolsgold` | less weight to clients that are alike | copies | n² P | Fung et al., RAID 2020 |
 //! | `flame` | the majority by angle, clipped, with noise | a minority | n² P | Nguyen et al., USENIX Security 2022 |
 //! | `dp-mean` | clipped mean with Gaussian noise | each row by c / n | n P | McMahan et al., ICLR 2018 |
+//! | `torchscript` | a module of the user's | as the module | as the module | |
 
 pub mod bulyan;
 pub mod caf;
@@ -35,6 +36,7 @@ pub mod fltrust;
 pub mod foolsgold;
 pub mod geometric_median;
 pub mod krum;
+pub mod limits;
 pub mod mda;
 pub mod meamed;
 pub mod mean;
@@ -46,6 +48,7 @@ pub mod signguard;
 pub mod smea;
 #[cfg(test)]
 pub(super) mod testing;
+pub mod torchscript;
 pub mod trimmed_mean;
 mod weigh;
 
@@ -100,6 +103,8 @@ pub enum Config {
     Flame(flame::Config),
     /// Clipped mean with noise.
     DpMean(dp_mean::Config),
+    /// A module of the user's.
+    Torchscript(torchscript::Config),
 }
 
 impl Default for Config {
@@ -130,6 +135,7 @@ pub const CHOICES: &[About] = &[
     foolsgold::ABOUT,
     flame::ABOUT,
     dp_mean::ABOUT,
+    torchscript::ABOUT,
 ];
 
 /// A rule with its state.
@@ -182,6 +188,7 @@ impl Config {
             Config::Foolsgold(config) => c.inside("foolsgold", |c| config.check(c)),
             Config::Flame(config) => c.inside("flame", |c| config.check(c)),
             Config::DpMean(config) => c.inside("dp-mean", |c| config.check(c)),
+            Config::Torchscript(config) => c.inside("torchscript", |c| config.check(c)),
         }
     }
 
@@ -211,7 +218,8 @@ impl Config {
             | Config::SignVote(_)
             | Config::Foolsgold(_)
             | Config::Flame(_)
-            | Config::DpMean(_) => return None,
+            | Config::DpMean(_)
+            | Config::Torchscript(_) => return None,
         };
         *slot = Some(f);
         Some(config)
@@ -259,6 +267,7 @@ impl Config {
             Config::Foolsgold(config) => Box::new(foolsgold::FoolsGold::new(&config)),
             Config::Flame(config) => Box::new(flame::Flame(config)),
             Config::DpMean(config) => Box::new(dp_mean::DpMean(config)),
+            Config::Torchscript(config) => Box::new(torchscript::TorchScript::new(config)),
         }
     }
 }
