@@ -1,6 +1,6 @@
-"""Straightforward PyTorch versions of rules, timed on the cases of rules.rs: `python3 rules_pytorch.py [NAME]`."""
+"""Straightforward PyTorch versions of rules, timed on the cases of rules.rs: `python3 rules_pytorch.py [NAME] [--n N] [--p P]`."""
 
-import sys
+import argparse
 import time
 
 import torch
@@ -68,14 +68,21 @@ def best(rule, x):
 
 
 def main():
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for n in (10, 100, 1000):
-        for p in (10_000, 420_000, 10_000_000):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", nargs="?", default="")
+    parser.add_argument("--n", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--p", type=int, nargs="+", default=[10_000, 420_000, 10_000_000])
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print("PyTorch", torch.__version__)
+    for n in arguments.n:
+        for p in arguments.p:
             if n * p * 4 <= 2_000_000_000:
                 x = torch.randn(n, p)
                 for name, rule in RULES.items():
-                    if wanted in name:
-                        print(f"{name:<22} {n:>5} {p:>9} {best(rule, x):>10.5f}", flush=True)
+                    if arguments.name in name:
+                        print(f"{name:<22} {n:>5} {p:>9} {best(rule, x):>10.6f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,16 @@
 //! `docs/rules.md` is the page of law: rows, ties, NaN, f, and the table of the peers' conventions.
 
 mod chain;
+mod columns;
 mod combine;
 mod eigen;
 mod known;
+mod lanes;
 #[cfg(test)]
 mod laws;
 mod middle;
 mod nan;
+mod network;
 mod noise;
 pub mod on;
 mod pipeline;

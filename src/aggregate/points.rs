@@ -9,13 +9,20 @@
 //! from the distances between the others, and rows that are long but close keep theirs. A Cholesky factorisation, shortest
 //! row first, then gives the coordinates.
 
-use super::middle::block_columns;
+use super::columns::{walk, walk_by, width};
 use super::numbers;
 use crate::fault::Result;
+use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
 /// Below this share of `‖x_i‖² + ‖x_j‖²` (centred) a squared distance is rounding noise and counts as 0: equal rows tie.
 const NOISE: f64 = 1e-14;
+/// Strands of columns whose Gram products are added up apart.
+const STRANDS: i64 = 16;
+/// Columns of a block in a Gram product at the least, so that the product is worth its start.
+const LEAST_INNER: i64 = 1024;
+/// Rows of a tile of the Gram matrix: what lies below the diagonal is not computed.
+const TILE: i64 = 64;
 
 /// Rows as points.
 #[derive(Debug, Clone)]
@@ -28,14 +35,14 @@ pub(super) struct Points {
 
 /// `‖x_i‖²` of each row `[n, P]`, summed in f64 block by block; not finite exactly where the row is not.
 pub(super) fn squared_norms(rows: &Tensor) -> Result<Vec<f64>> {
-    let (n, columns) = rows.size2()?;
-    let mut sum = Tensor::f_zeros([n], (Kind::Double, rows.device()))?;
-    let width = block_columns(rows.device(), n);
-    for start in (0..columns).step_by(width as usize) {
-        let block = rows.f_narrow(1, start, width.min(columns - start))?.f_to_kind(Kind::Double)?;
-        sum = sum.f_add(&block.f_mul(&block)?.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)?;
-    }
-    numbers(&sum)
+    let parts = walk(rows, |block, _| {
+        let block = block.f_to_kind(Kind::Double)?;
+        let squares = block.f_square()?;
+        numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
+    })?;
+    let mut sums = vec![0.0; rows.size()[0] as usize];
+    parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x));
+    Ok(sums)
 }
 
 /// A number as ranks see it: rounded to 33 significant bits, so that what is equal but for rounding is a tie.
@@ -43,14 +50,32 @@ pub(super) fn rank(x: f64) -> f64 {
     f64::from_bits((x.to_bits() + (1 << 19)) & !((1 << 20) - 1))
 }
 
+/// Sums side by side, so that a processor need not wait for one to begin the next.
+const SUMS: usize = 8;
+
 /// Inner product.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    sum_of(a, b, |a, b| a * b)
 }
 
 /// Squared distance.
 pub(super) fn squared(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+    sum_of(a, b, |a, b| (a - b) * (a - b))
+}
+
+#[inline(always)]
+fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let length = a.len().min(b.len());
+    let (a, b) = (&a[..length], &b[..length]);
+    let (chunks_a, chunks_b) = (a.chunks_exact(SUMS), b.chunks_exact(SUMS));
+    let rest: f64 = chunks_a.remainder().iter().zip(chunks_b.remainder()).map(|(a, b)| term(*a, *b)).sum();
+    let mut sums = [0.0; SUMS];
+    for (a, b) in chunks_a.zip(chunks_b) {
+        for i in 0..SUMS {
+            sums[i] += term(a[i], b[i]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 impl Points {
@@ -65,13 +90,14 @@ impl Points {
         let mut by_length = finite.clone();
         by_length.sort_by(|&a, &b| norms[a].total_cmp(&norms[b]));
         let centre = by_length[(by_length.len() - 1) / 2];
+        let place = finite.iter().position(|&i| i == centre).unwrap_or_default() as i64;
         let kept = if finite.len() == norms.len() {
             rows.shallow_clone()
         } else {
             let index: Vec<i64> = finite.iter().map(|&i| i as i64).collect();
             rows.f_index_select(0, &Tensor::from_slice(&index).f_to_device(rows.device())?)?
         };
-        let mut coordinates = cholesky(&gram(&kept, &rows.f_get(centre as i64)?)?, finite.len() + 1);
+        let mut coordinates = cholesky(&gram(&kept, place)?, finite.len() + 1);
         let origin = coordinates.pop().unwrap_or_default();
         for (i, coordinate) in finite.into_iter().zip(coordinates) {
             at[i] = coordinate;
@@ -127,7 +153,7 @@ impl Points {
     pub(super) fn distances(&self) -> Vec<Vec<f64>> {
         let n = self.len();
         let half: Vec<Vec<f64>> =
-            (0..n).map(|i| (0..=i).map(|j| rank(self.squared_distance(i, j))).collect()).collect();
+            (0..n).into_par_iter().map(|i| (0..=i).map(|j| rank(self.squared_distance(i, j))).collect()).collect();
         (0..n).map(|i| (0..n).map(|j| half[i.max(j)][i.min(j)]).collect()).collect()
     }
 
@@ -151,19 +177,43 @@ impl Points {
     }
 }
 
-/// Inner products of the rows and of the zero vector, the last, all minus `centre`.
-fn gram(rows: &Tensor, centre: &Tensor) -> Result<Vec<f64>> {
+/// Inner products of the rows and of the zero vector, the last, all minus row `centre`; the upper triangle.
+///
+/// The columns are dealt to [`STRANDS`] strands, whatever the number of threads, and their sums added in order.
+fn gram(rows: &Tensor, centre: i64) -> Result<Vec<f64>> {
     let (n, columns) = rows.size2()?;
-    let mut gram = Tensor::f_zeros([n + 1, n + 1], (Kind::Double, rows.device()))?;
-    let width = block_columns(rows.device(), n);
-    for start in (0..columns).step_by(width as usize) {
-        let length = width.min(columns - start);
-        let block = Tensor::f_zeros([n + 1, length], (Kind::Double, rows.device()))?;
-        block.f_narrow(0, 0, n)?.f_copy_(&rows.f_narrow(1, start, length)?)?;
-        let centred = block.f_sub(&centre.f_narrow(0, start, length)?)?;
-        gram = gram.f_addmm_(&centred, &centred.f_transpose(0, 1)?)?;
+    let width = width(rows.device(), n).max(LEAST_INNER);
+    let strands = walk_by(rows, (columns / STRANDS + 1).max(width), |strand, _| {
+        let sum = Tensor::f_zeros([n + 1, n + 1], (Kind::Double, strand.device()))?;
+        for start in (0..strand.size()[1]).step_by(width as usize) {
+            let block = strand.f_narrow(1, start, width.min(strand.size()[1] - start))?;
+            add_products(&sum, &block, centre)?;
+        }
+        Ok(sum)
+    })?;
+    let mut sum = Tensor::f_zeros([n + 1, n + 1], (Kind::Double, rows.device()))?;
+    for strand in strands {
+        sum = sum.f_add_(&strand)?;
     }
-    numbers(&gram)
+    numbers(&sum)
+}
+
+/// Adds the products of a block of columns, tile by tile of the upper triangle.
+fn add_products(sum: &Tensor, block: &Tensor, centre: i64) -> Result<()> {
+    let (n, width) = block.size2()?;
+    let centred = Tensor::f_zeros([n + 1, width], (Kind::Double, block.device()))?;
+    centred.f_narrow(0, 0, n)?.f_copy_(block)?;
+    let origin = centred.f_get(centre)?.f_neg()?;
+    let centred = centred.f_add(&origin)?;
+    let tiles: Vec<(i64, i64)> = (0..=n).step_by(TILE as usize).map(|at| (at, TILE.min(n + 1 - at))).collect();
+    for (i, &(top, height)) in tiles.iter().enumerate() {
+        let above = centred.f_narrow(0, top, height)?;
+        for &(left, breadth) in &tiles[i..] {
+            let beside = centred.f_narrow(0, left, breadth)?.f_transpose(0, 1)?;
+            let _ = sum.f_narrow(0, top, height)?.f_narrow(1, left, breadth)?.f_addmm_(&above, &beside)?;
+        }
+    }
+    Ok(())
 }
 
 /// Points whose inner products are the `n × n` numbers of `gram`, shortest first.

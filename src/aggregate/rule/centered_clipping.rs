@@ -7,7 +7,8 @@
 //! By hand: τ = 1, rows `[0.5]`, `[9.5]`: `(0.5 + 1) / 2 = 0.75`; the next round: `0.75 + (−0.25 + 1) / 2 = 1.125`.
 
 use super::Rule;
-use crate::aggregate::{State, Updates};
+use crate::aggregate::columns::walk_beside;
+use crate::aggregate::{State, Updates, numbers};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
@@ -66,26 +67,42 @@ impl CenteredClipping {
     pub fn new(config: &Config) -> Self {
         Self { config: config.clone(), centre: None }
     }
+
+    /// `v + (1/n) Σ_i f_i (x_i − v)`, the factors `f_i` from one walk over the rows, the sum from another.
+    fn step(&self, rows: &Tensor, centre: &Tensor) -> Result<Tensor> {
+        let difference = |block: &Tensor, centre: &Tensor| -> Result<Tensor> {
+            Ok(block.f_to_kind(Kind::Double)?.f_sub_(centre)?)
+        };
+        let parts = walk_beside(rows, centre, |block, centre| {
+            let squares = difference(&block, &centre)?.f_square_()?;
+            numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
+        })?;
+        let n = rows.size()[0] as usize;
+        let share = |i: usize| {
+            let norm = parts.iter().map(|part| part[i]).sum::<f64>().sqrt();
+            // Positive form: a row as far as the centre has a norm of 0 and a factor of 1.
+            let factor = if norm > self.config.tau { self.config.tau / norm } else { 1.0 };
+            factor / n as f64
+        };
+        let shares: Vec<f64> = (0..n).map(share).collect();
+        let moved = walk_beside(rows, centre, |block, centre| {
+            let shares = Tensor::f_from_slice(&shares)?.f_to_device(block.device())?.f_unsqueeze(1)?;
+            let moves = difference(&block, &centre)?.f_mul_(&shares)?;
+            Ok(centre.f_add(&moves.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Double)?)?)
+        })?;
+        Ok(Tensor::f_cat(&moved, 0)?)
+    }
 }
 
 impl Rule for CenteredClipping {
     fn aggregate(&mut self, updates: &Updates, _stream: &Stream) -> Result<Tensor> {
-        let n = updates.len();
         let (columns, device) = (updates.rows.size()[1], updates.rows.device());
         let mut centre = match &self.centre {
             Some(centre) => centre.f_to_device(device)?,
             None => Tensor::f_zeros([columns], (Kind::Double, device))?,
         };
         for _ in 0..self.config.steps {
-            let mut moved = centre.f_detach_copy()?;
-            for i in 0..n {
-                let mut difference = updates.rows.f_get(i as i64)?.f_to_kind(Kind::Double)?.f_sub_(&centre)?;
-                let norm = difference.f_norm()?.f_double_value(&[])?;
-                // Positive form: a row as far as the centre has a norm of 0 and a factor of 1.
-                let factor = if norm > self.config.tau { self.config.tau / norm } else { 1.0 };
-                moved = moved.f_add_(&difference.f_mul_scalar_(factor / n as f64)?)?;
-            }
-            centre = moved;
+            centre = self.step(&updates.rows, &centre)?;
         }
         let made = centre.f_to_kind(Kind::Float)?;
         self.centre = Some(centre);

@@ -7,6 +7,7 @@
 
 use super::Rule;
 use crate::aggregate::Updates;
+use crate::aggregate::columns::walk;
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
@@ -52,11 +53,11 @@ pub struct SignVote(pub Config);
 
 impl Rule for SignVote {
     fn aggregate(&mut self, updates: &Updates, _stream: &Stream) -> Result<Tensor> {
-        let mut votes = Tensor::f_zeros([updates.rows.size()[1]], (Kind::Float, updates.rows.device()))?;
-        for i in 0..updates.len() {
-            votes = votes.f_add_(&updates.rows.f_get(i as i64)?.f_sign()?.f_nan_to_num(0.0, None, None)?)?;
-        }
-        Ok(votes.f_sign()?.f_mul_scalar(self.0.lr)?)
+        let votes = walk(&updates.rows, |block, _| {
+            let signs = block.f_sign()?.f_nan_to_num_(0.0, None, None)?;
+            Ok(signs.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Float)?.f_sign_()?.f_mul_scalar_(self.0.lr)?)
+        })?;
+        Ok(Tensor::f_cat(&votes, 0)?)
     }
 }
 

@@ -1,0 +1,89 @@
+//! Walks over blocks of columns of the rows `[n, P]`, so that temporaries stay small beside them and in the caches.
+
+use crate::fault::Result;
+use rayon::prelude::*;
+use tch::{Device, Tensor};
+
+/// Numbers of a block on a CPU: with a copy in f64 it fits the second-level cache of a core.
+const CPU_NUMBERS: i64 = 1 << 17;
+/// Numbers of a block on a GPU: enough to fill it.
+const GPU_NUMBERS: i64 = 1 << 26;
+/// A block has a multiple of so many columns, but for the last.
+const MULTIPLE: i64 = 64;
+
+/// Columns of a block of n rows.
+pub(super) fn width(device: Device, n: i64) -> i64 {
+    let numbers = if device == Device::Cpu { CPU_NUMBERS } else { GPU_NUMBERS };
+    (numbers / n.max(1) / MULTIPLE).max(1) * MULTIPLE
+}
+
+/// What `work` makes of each block `[n, w]` and its first column, in order.
+///
+/// On a CPU the blocks are done by the threads of the pool that the caller is in. The blocks do not depend on their number,
+/// so neither does a sum of what comes back.
+pub(super) fn walk<T: Send>(rows: &Tensor, work: impl Fn(Tensor, i64) -> Result<T> + Sync) -> Result<Vec<T>> {
+    walk_by(rows, width(rows.device(), rows.size()[0]), work)
+}
+
+/// The blocks of a walk, each with its first column.
+pub(super) fn blocks(rows: &Tensor) -> Result<Vec<(Tensor, i64)>> {
+    placed(rows, width(rows.device(), rows.size()[0]))
+}
+
+/// The same in blocks of so many columns.
+pub(super) fn walk_by<T: Send>(
+    rows: &Tensor,
+    width: i64,
+    work: impl Fn(Tensor, i64) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    perform(rows.device(), placed(rows, width)?, |(block, start)| work(block, start))
+}
+
+/// The same with the piece of a vector `[P]` that lies beside a block instead of the block's place.
+pub(super) fn walk_beside<T: Send>(
+    rows: &Tensor,
+    vector: &Tensor,
+    work: impl Fn(Tensor, Tensor) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let width = width(rows.device(), rows.size()[0]);
+    let blocks = pieces(rows, 1, width)?.into_iter().zip(pieces(vector, 0, width)?).collect();
+    perform(rows.device(), blocks, |(block, beside)| work(block, beside))
+}
+
+fn placed(rows: &Tensor, width: i64) -> Result<Vec<(Tensor, i64)>> {
+    Ok(pieces(rows, 1, width)?.into_iter().zip((0..).step_by(width as usize)).collect())
+}
+
+fn pieces(tensor: &Tensor, dimension: i64, width: i64) -> Result<Vec<Tensor>> {
+    let length = tensor.size()[dimension as usize];
+    let piece = |start| Ok(tensor.f_narrow(dimension, start, width.min(length - start))?);
+    (0..length).step_by(width as usize).map(piece).collect()
+}
+
+fn perform<B: Send, T: Send>(device: Device, blocks: Vec<B>, work: impl Fn(B) -> Result<T> + Sync) -> Result<Vec<T>> {
+    if device == Device::Cpu && blocks.len() > 1 {
+        blocks.into_par_iter().map(&work).collect()
+    } else {
+        blocks.into_iter().map(&work).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn every_column_is_met_once_and_in_order() {
+        for (n, columns) in [(1, 1), (10, 40_000), (3000, 130), (70_000, 65)] {
+            let rows = Tensor::zeros([n, columns], (Kind::Float, Device::Cpu));
+            let met = walk(&rows, |block, start| Ok((start, block.size()))).unwrap();
+            let mut next = 0;
+            for (start, size) in met {
+                assert_eq!((start, size[0]), (next, n));
+                next += size[1];
+            }
+            assert_eq!(next, columns);
+        }
+    }
+}
