@@ -23,6 +23,22 @@ fn rows_with_a_nan_or_an_infinity_are_set_aside_with_their_samples() {
 }
 
 #[test]
+fn defect_4_byzfl_one_row_of_nan_takes_no_rule_with_it() {
+    // There Median, GeometricMedian, Krum and Meamed give NaN.
+    let mut rows: Vec<[f32; 2]> = (0..9).map(|i| [1.0 + 0.1 * i as f32, 2.0]).collect();
+    rows.push([f32::NAN, f32::NAN]);
+    let zero = Tensor::from_slice(&[0.0_f32, 0.0]);
+    // These need to be told more than rows.
+    let told = ["foolsgold", "fltrust", "torchscript"];
+    for name in rule::CHOICES.iter().map(|about| about.name).filter(|name| !told.contains(name)) {
+        let mut pipeline = build(&format!("aggregate.{name} = {{}}"));
+        let made = pipeline.step(&zero, updates(&rows), &Stream::root(1)).unwrap();
+        assert_eq!(made.excluded, 1, "{name}");
+        assert!(numbers(&made.weights).unwrap().iter().all(|x| x.is_finite()), "{name}");
+    }
+}
+
+#[test]
 fn the_largest_finite_numbers_stay() {
     let (left, excluded) = updates(&[[f32::MAX, f32::MAX], [f32::MIN, f32::MIN]]).exclude_non_finite().unwrap();
     assert_eq!((left.len(), excluded), (2, 0));

@@ -142,6 +142,26 @@ fn one_corruption_does_not_move_another() {
 }
 
 #[test]
+fn defect_11_fedmultimodal_label_noise_is_drawn_a_sample_and_modalities_are_lost_apart() {
+    // There a client's samples of a class all get one label, and client k's second coin is client 2k's first.
+    let share = |k: u32| Share { name: k.to_string(), natural: None, rows: (0..60).collect() };
+    let config = Config { missing_modality: modality(0.5, Per::Client, false).missing_modality, ..noise(0.5, false) };
+    let (clients, _) = config.apply((0..200).map(share).collect(), &facts(&names()), &Stream::root(11));
+    for client in &clients {
+        for class in 0..3 {
+            let seen: Vec<u32> = (0..60).filter(|&i| LABELS[i] == class).map(|i| client.labels[i]).collect();
+            assert!(seen.contains(&class) && seen.iter().any(|&label| label != class), "{seen:?}");
+        }
+    }
+    let lost = |k: usize, modality: usize| clients[k].present[0] >> modality & 1 == 0;
+    let agree = |pairs: &dyn Fn(usize) -> (bool, bool)| (1..100).filter(|&k| pairs(k).0 == pairs(k).1).count();
+    // 99 fair coins: between 30 and 69 but for one seed in 10,000.
+    for same in [agree(&|k| (lost(k, 0), lost(k, 1))), agree(&|k| (lost(k, 1), lost(2 * k, 0)))] {
+        assert!((30..70).contains(&same), "{same} of 99 pairs agree");
+    }
+}
+
+#[test]
 fn a_natural_client_loses_a_modality_in_all_its_test_samples() {
     let config = Config {
         test: Some(TestConfig { missing_modality: modality(0.5, Per::Client, true).missing_modality }),

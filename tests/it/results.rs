@@ -142,6 +142,20 @@ fn what_changes_results_changes_the_name_of_a_run_and_nothing_else_does() {
 }
 
 #[test]
+fn defect_12_byzfl_runs_that_differ_in_a_parameter_lie_apart_and_iid_ones_are_not_repeated() {
+    // There a folder is named by the rule without its parameters, and runs on IID data are never found again.
+    let axes = "\n[[grid]]\n\"train.batch\" = [8, 16]\nstrategy = [\n    \
+                { custom = { aggregate.centered-clipping = { tau = 1.0 } } },\n    \
+                { custom = { aggregate.centered-clipping = { tau = 2.0 } } },\n]\n";
+    let bench = Bench::new(&grid(axes).replace("seeds = [1, 2]\n", "seeds = [1, 2]\npartition.iid.clients = 5\n"));
+    bench.run("out", &[]);
+    let rows = bench.rounds("out");
+    let distinct: BTreeSet<&String> = rows.iter().collect();
+    assert_eq!((rows.len(), distinct.len()), (24, 24));
+    assert_eq!(bench.run("out", &[]).err, "8 of 8 runs were finished before and are not repeated\n");
+}
+
+#[test]
 fn a_saved_model_scores_as_its_last_round_did() {
     let bench = Bench::new(&grid(GRID));
     bench.run("out", &["--set", "save-model=true", "--set", "seeds=[2]"]);

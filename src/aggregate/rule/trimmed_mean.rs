@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn no_digit_is_lost_beside_1e8_or_1e30() {
+    fn defect_6_blades_trimmed_mean_no_digit_is_lost_beside_1e8_or_1e30() {
         // Blades finds −0.29 beside 1e8 where the answer is 1.08.
         let honest = [1.02, 0.97, 1.11, 1.05, 0.94, 1.08, 1.0, 1.2];
         let expected = ([1.05, 1.11, 1.08, 1.02, 1.0, 1.2].iter().map(|x: &f32| *x as f64).sum::<f64>() / 6.0) as f32;
