@@ -68,7 +68,8 @@ fn main() {
     let before = Machine::measure(arguments.threads);
     let mut lines = Vec::new();
     for n in [10_i64, 100, 1000].into_iter().filter(|n| arguments.n.is_none_or(|wanted| wanted == *n)) {
-        for p in [10_000_i64, 420_000, 10_000_000].into_iter().filter(|p| arguments.p.is_none_or(|wanted| wanted == *p)) {
+        for p in [10_000_i64, 420_000, 10_000_000].into_iter().filter(|p| arguments.p.is_none_or(|wanted| wanted == *p))
+        {
             if n * p * 4 <= MOST {
                 let name = arguments.name.clone();
                 lines.extend(pool.install(move || cases(n, p, &name)));
@@ -76,7 +77,12 @@ fn main() {
         }
     }
     let machine = before.best(Machine::measure(arguments.threads));
-    println!("copy {:.1} GB/s, GEMM {:.0} GFLOP/s, {} threads", machine.bytes / 1e9, machine.flops / 1e9, arguments.threads);
+    println!(
+        "copy {:.1} GB/s, GEMM {:.0} GFLOP/s, {} threads",
+        machine.bytes / 1e9,
+        machine.flops / 1e9,
+        arguments.threads
+    );
     println!("{:<18} {:>5} {:>9} {:>10} {:>7} {:>8} {:>9}", "rule", "n", "P", "seconds", "GB/s", "GFLOP/s", "roofline");
     for line in lines {
         line.print(&machine);

@@ -40,11 +40,7 @@ pub(super) fn closest_mean_by_index(rows: &Tensor, keep: usize) -> Result<Tensor
 }
 
 fn by_column(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
-    if rows.device() == Device::Cpu {
-        on_cpu(rows, network, around, keep)
-    } else {
-        on_gpu(rows, network, around, keep)
-    }
+    if rows.device() == Device::Cpu { on_cpu(rows, network, around, keep) } else { on_gpu(rows, network, around, keep) }
 }
 
 fn on_cpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {

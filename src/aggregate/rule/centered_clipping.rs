@@ -70,9 +70,8 @@ impl CenteredClipping {
 
     /// `v + (1/n) Σ_i f_i (x_i − v)`, the factors `f_i` from one walk over the rows, the sum from another.
     fn step(&self, rows: &Tensor, centre: &Tensor) -> Result<Tensor> {
-        let difference = |block: &Tensor, centre: &Tensor| -> Result<Tensor> {
-            Ok(block.f_to_kind(Kind::Double)?.f_sub_(centre)?)
-        };
+        let difference =
+            |block: &Tensor, centre: &Tensor| -> Result<Tensor> { Ok(block.f_to_kind(Kind::Double)?.f_sub_(centre)?) };
         let parts = walk_beside(rows, centre, |block, centre| {
             let squares = difference(&block, &centre)?.f_square_()?;
             numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
