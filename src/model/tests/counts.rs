@@ -36,6 +36,13 @@ const ACTION: &[(&str, usize, usize)] = &[("audio", 500, 80), ("video", 10, 1280
 const SPEECH: &[(&str, usize, usize)] = &[("audio", 1000, 80), ("text", 60, 512)];
 const IMAGE: &[(&str, usize, usize)] = &[("image", 0, 1280), ("text", 32, 512)];
 
+/// Whether docs/models.md tells a number.
+#[track_caller]
+fn assert_told(n: usize) {
+    let text = format!("{},{:03}", n / 1000, n % 1000);
+    assert!(include_str!("../../../docs/models.md").contains(&text), "docs/models.md does not tell {text}");
+}
+
 fn attention() -> FusionConfig {
     FusionConfig::Attention(Attention::default())
 }
@@ -69,6 +76,9 @@ fn attention_models_have_the_weights_of_the_reference() {
     ];
     for (modalities, classes, hidden, wanted) in table {
         assert_eq!(count(modalities, classes, hidden, attention()), wanted, "{modalities:?}, {classes} classes");
+        if hidden == 128 {
+            assert_told(wanted);
+        }
     }
 }
 
@@ -89,6 +99,8 @@ fn concat_models_have_the_weights_of_the_reference_less_its_dead_ones() {
     for (modalities, classes, launched, dead) in table {
         assert_eq!(count(modalities, classes, 128, concat(0)), launched - dead, "{modalities:?}, {classes} classes");
         assert_eq!(count(modalities, classes, 128, concat(dead)), launched, "{modalities:?}, {classes} classes");
+        assert_told(launched);
+        assert_told(launched - dead);
     }
     assert_eq!((PROJECTIONS, PROJECTIONS + BLOCKS), (16_512, 148_608));
 }
