@@ -88,7 +88,7 @@ fn faults_of_every_kind_are_said_at_once_in_order_of_their_lines() {
     let expected = "x.toml:2: seeds = []
   is empty; allowed: a list of whole numbers from 0. Write seeds = [8, 16, 24].
 x.toml:3: strategy = \"fedavgg\"
-  is not a strategy; allowed: fedavg, fedprox, fedopt, fedavgm, fedadagrad, fedadam, fedyogi, median, trimmed-mean, centralised, local-only, custom. Did you mean fedavg?
+  is not a strategy; allowed: fedavg, fedprox, scaffold, fedrs, fednova, feddyn, moon, fedopt, fedavgm, fedadagrad, fedadam, fedyogi, median, trimmed-mean, centralised, local-only, custom. Did you mean fedavg?
 x.toml:7: data.synthetic.classes = 1
   is too small; allowed: a whole number from 2.
 x.toml:14: model.fuson = \"concat\"
@@ -143,7 +143,7 @@ fn every_fault_of_set_names_the_argument() {
     assert_eq!(
         said("strategy.fedprox.mu=-1"),
         "--set strategy.fedprox.mu=-1: strategy = { fedavg = {}, fedprox = { mu = -1 } }
-  names 2 choices (fedavg, fedprox); allowed: one of fedavg, fedprox, fedopt, fedavgm, fedadagrad, fedadam, fedyogi, median, trimmed-mean, centralised, local-only, custom. Set the whole choice: strategy = { NAME = { … } }.
+  names 2 choices (fedavg, fedprox); allowed: one of fedavg, fedprox, scaffold, fedrs, fednova, feddyn, moon, fedopt, fedavgm, fedadagrad, fedadam, fedyogi, median, trimmed-mean, centralised, local-only, custom. Set the whole choice: strategy = { NAME = { … } }.
 1 fault in x.toml"
     );
     assert_eq!(
