@@ -43,8 +43,10 @@ impl Group {
         let gates = gates(&present, self.data.modalities(), &shape, device);
         let affine: Vec<_> = self.jobs.iter().map(|job| job.affine.as_deref().map(Vec::as_slice)).collect();
         let affine = upload_affine(&affine, device);
-        let weights: Vec<&Tensor> = self.jobs.iter().map(|job| &job.weights).collect();
-        let weights = Tensor::stack(&weights, 0);
+        let weights = match self.jobs.as_slice() {
+            [job] => job.weights.unsqueeze(0),
+            jobs => Tensor::stack(&jobs.iter().map(|job| &job.weights).collect::<Vec<_>>(), 0),
+        };
         let paint: Vec<_> = self.jobs.iter().map(|job| job.paint.as_deref().map_or(&[][..], Vec::as_slice)).collect();
         let forgery = Ink::new(&paint, self.data.modalities(), device).map(|ink| {
             let painted: Vec<f32> = paint.iter().flat_map(|p| vec![f32::from(!p.is_empty()); self.count]).collect();
@@ -52,7 +54,7 @@ impl Group {
             Forgery { donors: None, painted: Some((painted, ink)) }
         });
         let inputs = self.data.inputs(&rows, gates.as_ref(), affine.as_deref(), forgery.as_ref());
-        let (logits, _) = self.model.forward(&weights, &inputs, None);
+        let logits = self.model.score(&weights, &inputs);
         let classes = logits.size()[2] as usize;
         let flat = Vec::<f32>::try_from(logits.to_device(Device::Cpu).contiguous().view([-1]))?;
         let scored = |(job, flat): (&EvalJob, &[f32])| {

@@ -1,9 +1,9 @@
 //! Random bits for dropout: a pool on the device, read at places that streams draw.
 //!
-//! libtorch's generator is one global state, so masks come from elsewhere: a fixed pool of 16-bit numbers lies on the
-//! device, and a step of a lane reads a window of it that starts where the lane's own stream says. A unit is kept when
-//! its number is at least p · 65,536. So a lane's masks depend on its stream alone, and making them costs one gather and
-//! one comparison.
+//! libtorch's generator is one global state, so masks come from elsewhere. A fixed pool of 16-bit numbers is drawn once; a
+//! unit is kept when its number is at least p · 65,536. The pool holds the multipliers that follow from them, and a step of
+//! a lane reads a window that starts where the lane's own stream says. So a lane's masks depend on its stream alone, and
+//! making them costs one gather.
 
 use crate::model::layer::Masks;
 use crate::seed::Stream;
@@ -12,42 +12,46 @@ use tch::{Device, Kind, Tensor};
 
 const SMALLEST: i64 = 1 << 22;
 
-/// The pool, 16-bit numbers `[size]`.
+/// The pool, multipliers 0 or 1/(1−p), `[size]`.
 #[derive(Debug)]
 pub struct BitPool {
-    numbers: Tensor,
+    multipliers: Tensor,
+    kept: f64,
 }
 
 impl BitPool {
-    /// A pool for steps of up to `units` units a lane: at least 4 times as many numbers, and at least 4 Mi.
-    pub fn new(units: i64, device: Device) -> Self {
-        let size = SMALLEST.max(4 * units);
+    /// A pool for dropout of probability `p` in steps of up to `units` units a lane: at least 4 times as many numbers, and
+    /// at least 4 Mi. Without dropout (`units` 0) there is no pool.
+    pub fn new(units: i64, p: f64, device: Device) -> Self {
+        let size = if units == 0 { 0 } else { SMALLEST.max(4 * units) };
         let mut bytes = vec![0u8; 2 * size as usize];
         Stream::root(0).named("dropout-pool").rng().fill_bytes(&mut bytes);
         let numbers: Vec<i16> = bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
-        Self::of(&numbers, device)
+        Self::of(&numbers, p, device)
     }
 
     /// A pool of these numbers. Exactly as many as a step has units leave no choice, so every step gets the same masks;
     /// tests that give the masks use that.
-    pub fn of(numbers: &[i16], device: Device) -> Self {
-        Self { numbers: Tensor::from_slice(numbers).to_device(device) }
+    pub fn of(numbers: &[i16], p: f64, device: Device) -> Self {
+        let (threshold, kept) = ((p * 65_536.0).round() as i64 - 32_768, 1.0 / (1.0 - p));
+        let multipliers = Tensor::from_slice(numbers).ge(threshold).to_kind(Kind::Float) * kept;
+        Self { multipliers: multipliers.to_device(device), kept }
     }
 
     /// Another handle on the same memory.
     pub fn share(&self) -> Self {
-        Self { numbers: self.numbers.shallow_clone() }
+        Self { multipliers: self.multipliers.shallow_clone(), kept: self.kept }
     }
 
-    /// Multipliers `[L, units]` of one step: 0 with probability `p`, else 1/(1−p); one stream a lane.
-    pub fn masks(&self, streams: &[Stream], units: i64, p: f64) -> Masks {
-        let places = self.numbers.size()[0] - units + 1;
-        let starts: Vec<i64> = streams.iter().map(|stream| stream.rng().random_range(0..places)).collect();
-        let starts = Tensor::from_slice(&starts).to_device(self.numbers.device());
-        // Overlapping windows as rows of a matrix: the gather copies L contiguous pieces.
-        let windows = self.numbers.as_strided([places, units], [1, 1], None).index_select(0, &starts);
-        let threshold = (p * 65_536.0).round() as i64 - 32_768;
-        Masks::new(windows.ge(threshold).to_kind(Kind::Float) * (1.0 / (1.0 - p)))
+    /// Where the windows of `units` units begin, one a stream.
+    pub fn starts(&self, streams: impl Iterator<Item = Stream>, units: i64) -> Vec<i64> {
+        let places = self.multipliers.size()[0] - units + 1;
+        streams.map(|stream| stream.rng().random_range(0..places)).collect()
+    }
+
+    /// The multipliers of one step; `starts [L]` on the device are from [`BitPool::starts`].
+    pub fn masks(&self, starts: Tensor) -> Masks {
+        Masks::new(self.multipliers.shallow_clone(), starts, self.kept)
     }
 }
 
@@ -55,9 +59,18 @@ impl BitPool {
 mod tests {
     use super::*;
 
+    fn take(streams: &[Stream], p: f64) -> Tensor {
+        let pool = BitPool::new(1000, p, Device::Cpu);
+        let masks = || pool.masks(Tensor::from_slice(&pool.starts(streams.iter().cloned(), 1000)));
+        let (whole, halves) = (masks().take(&[1000]), masks());
+        // Layer by layer or at once: the same numbers.
+        assert_eq!(whole, Tensor::cat(&[halves.take(&[400]), halves.take(&[600])], 1));
+        whole
+    }
+
     fn masks(seed: u64, p: f64) -> Tensor {
         let root = Stream::root(seed);
-        BitPool::new(1000, Device::Cpu).masks(&[root.at(0), root.at(1)], 1000, p).take(&[1000])
+        take(&[root.at(0), root.at(1)], p)
     }
 
     #[test]
@@ -74,7 +87,7 @@ mod tests {
     fn masks_depend_on_the_stream_alone() {
         assert_eq!(masks(3, 0.3), masks(3, 0.3));
         assert_ne!(masks(3, 0.3), masks(4, 0.3));
-        let alone = BitPool::new(1000, Device::Cpu).masks(&[Stream::root(3).at(1)], 1000, 0.3).take(&[1000]);
+        let alone = take(&[Stream::root(3).at(1)], 0.3);
         assert_eq!(alone.get(0), masks(3, 0.3).get(1), "a lane's masks must not depend on its neighbours");
     }
 }

@@ -113,7 +113,7 @@ fn train_together(data: &Dataset, model: &Arc<Model>, places: &[usize]) -> Vec<T
     tch::set_num_threads(1);
     let mut jobs: Vec<Job> = places.iter().map(|&place| job(model, data, place)).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.steps()));
-    let pool = BitPool::new(model.dropout_units(4), Device::Cpu);
+    let pool = BitPool::new(model.dropout_units(4), model.dropout, Device::Cpu);
     let data = DeviceData::new(data, Device::Cpu).unwrap();
     let mut trained = train::Group { model: model.clone(), data, pool, jobs }.train().unwrap();
     trained.sort_by_key(|t| t.place);

@@ -35,7 +35,7 @@ impl TorchEngine {
     /// # Errors
     /// Too little memory on the device.
     pub fn new(model: Model, data: &Dataset, batch: usize, lanes: usize, device: Device) -> Result<Self> {
-        let pool = BitPool::new(model.dropout_units(batch as i64), device);
+        let pool = BitPool::new(model.dropout_units(batch as i64), model.dropout, device);
         Ok(Self { model: Arc::new(model), data: DeviceData::new(data, device)?, pool, lanes })
     }
 

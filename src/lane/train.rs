@@ -8,7 +8,6 @@ use super::{Job, Trained};
 use crate::corrupt::Present;
 use crate::fault::Result;
 use crate::model::{Model, layer::loss};
-use crate::seed::Stream;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
@@ -33,6 +32,8 @@ struct Schedule {
     /// 1/(real samples of the batch), 0 for padding.
     weight: Tensor,
     affine: Option<Vec<DeviceAffine>>,
+    /// Where dropout's windows begin, `[S, L]`; `None` without dropout.
+    dropout: Option<Tensor>,
     /// What attackers forged.
     forgery: Option<Forgery>,
     restrictions: Option<Restrictions>,
@@ -97,10 +98,8 @@ impl Group {
         let gates = schedule.gates.as_ref().map(|g| g.narrow(1, 0, active).select(2, step as i64));
         let forgery = schedule.forgery.as_ref().map(|forgery| forgery.at(active, step as i64));
         let inputs = self.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
-        let units = self.model.dropout_units(rows.size()[1]);
-        let streams = || self.jobs.iter().take(active as usize).map(|job| job.dropout.at(step as u64));
-        let masks =
-            (units > 0).then(|| self.pool.masks(&streams().collect::<Vec<Stream>>(), units, self.model.dropout));
+        let starts = |starts: &Tensor| starts.get(step as i64).narrow(0, 0, active);
+        let masks = schedule.dropout.as_ref().map(|all| self.pool.masks(starts(all)));
         let (logits, saved) = self.model.forward(weights, &inputs, masks.as_ref());
         let weight = at(&schedule.weight);
         let restrictions = schedule.restrictions.as_ref();
@@ -160,11 +159,24 @@ impl Group {
             gates: gates(&present, self.data.modalities(), &shape, device),
             weight: Tensor::from_slice(&weight).to_device(device).view(shape),
             affine: upload_affine(&affine, device),
+            dropout: self.windows(longest, batch as i64).map(|starts| starts.to_device(device)),
             forgery: forgery.map(|forgery| forgery.view(self.data.modalities(), shape)),
             restrictions: Restrictions::new(&self.jobs, device),
             contrasts: Contrasts::new(&self.jobs, device),
             steps,
         }
+    }
+}
+
+impl Group {
+    /// Where dropout's windows begin, `[S, L]`, in steps of `batch` samples; all at once, so that a step uploads nothing.
+    fn windows(&self, steps: usize, batch: i64) -> Option<Tensor> {
+        let units = self.model.dropout_units(batch);
+        if units == 0 {
+            return None;
+        }
+        let streams = (0..steps).flat_map(|step| self.jobs.iter().map(move |job| job.dropout.at(step as u64)));
+        Some(Tensor::from_slice(&self.pool.starts(streams, units)).view([steps as i64, -1]))
     }
 }
 

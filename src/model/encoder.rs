@@ -45,7 +45,7 @@ pub enum Encoder {
 #[derive(Debug)]
 pub enum Saved {
     /// Of `conv-gru`.
-    ConvGru([conv::Saved; 3], gru::Saved),
+    ConvGru(Vec<conv::Saved>, gru::Saved),
     /// Of `gru`.
     Gru(gru::Saved),
     /// Of `mlp`: input, hidden layer, its multiplier.
@@ -103,19 +103,28 @@ impl Encoder {
         }
     }
 
-    /// Forward.
-    pub fn forward(&self, weights: &Tensor, input: &Input, masks: Option<&Masks>) -> (Encoded, Saved) {
+    /// Forward. What a backward needs is kept where `keep` says so, else let go layer by layer.
+    pub fn forward(
+        &self,
+        weights: &Tensor,
+        input: &Input,
+        masks: Option<&Masks>,
+        keep: bool,
+    ) -> (Encoded, Option<Saved>) {
         let lengths = |halvings: i64| input.lengths.as_ref().map(|l| l.floor_divide_scalar(1i64 << halvings));
         let time = input.values.size()[2];
         let (states, saved, lengths) = match self {
             Encoder::ConvGru(blocks, gru) => {
-                let [a, b, c] = blocks.as_ref();
-                let valid = |i: i64| lengths(i).map(|l| steps_below(&l, time >> i));
-                let (x, saved_a) = a.forward(weights, &input.values, masks, valid(1).as_ref());
-                let (x, saved_b) = b.forward(weights, &x, masks, valid(2).as_ref());
-                let (x, saved_c) = c.forward(weights, &x, masks, valid(3).as_ref());
+                let mut x = input.values.shallow_clone();
+                let mut kept = Vec::new();
+                for (i, block) in (1..).zip(blocks.iter()) {
+                    let valid = lengths(i).map(|l| steps_below(&l, time >> i));
+                    let (y, saved) = block.forward(weights, &x, masks, valid.as_ref());
+                    kept.extend(keep.then_some(saved));
+                    x = y;
+                }
                 let (states, saved) = gru.forward(weights, &x);
-                (states, Saved::ConvGru([saved_a, saved_b, saved_c], saved), lengths(3))
+                (states, Saved::ConvGru(kept, saved), lengths(3))
             }
             Encoder::Gru(gru) => {
                 let (states, saved) = gru.forward(weights, &input.values);
@@ -144,18 +153,17 @@ impl Encoder {
             (Some(length), Some(present)) => Some(length.maximum(&(1.0 - present.unsqueeze(-1)))),
             (length, _) => length,
         };
-        (Encoded { states, valid, within }, saved)
+        (Encoded { states, valid, within }, keep.then_some(saved))
     }
 
     /// Backward from the gradient of the states.
     pub fn backward(&self, weights: &Tensor, saved: Saved, gstates: &Tensor, grads: &Tensor) {
         match (self, saved) {
-            (Encoder::ConvGru(blocks, gru), Saved::ConvGru([saved_a, saved_b, saved_c], saved)) => {
-                let [a, b, c] = blocks.as_ref();
-                let g = gru.backward(weights, saved, gstates, grads, true);
-                let g = g.and_then(|g| c.backward(weights, saved_c, &g, grads, true));
-                let g = g.and_then(|g| b.backward(weights, saved_b, &g, grads, true));
-                g.and_then(|g| a.backward(weights, saved_a, &g, grads, false));
+            (Encoder::ConvGru(blocks, gru), Saved::ConvGru(kept, saved)) => {
+                let mut g = gru.backward(weights, saved, gstates, grads, true);
+                for ((i, block), saved) in blocks.iter().enumerate().zip(kept).rev() {
+                    g = g.and_then(|g| block.backward(weights, saved, &g, grads, i > 0));
+                }
             }
             (Encoder::Gru(gru), Saved::Gru(saved)) => {
                 gru.backward(weights, saved, gstates, grads, false);

@@ -127,8 +127,9 @@ impl Model {
 
     /// Logits `[L, B, C]` of the inputs (one a modality); `masks` are the step's dropout multipliers.
     pub fn forward(&self, weights: &Tensor, inputs: &[Input], masks: Option<&Masks>) -> (Tensor, Saved) {
-        let (encoded, encoders): (Vec<_>, Vec<_>) =
-            self.encoders.iter().zip(inputs).map(|(encoder, input)| encoder.forward(weights, input, masks)).unzip();
+        let encode = |(encoder, input): (&Encoder, &Input)| encoder.forward(weights, input, masks, true);
+        let (encoded, encoders): (Vec<_>, Vec<_>) = self.encoders.iter().zip(inputs).map(encode).unzip();
+        let encoders = encoders.into_iter().flatten().collect();
         let (fused, fusion) = self.fusion.forward(weights, &encoded);
         let pre = self.first.forward(weights, &fused);
         let mut gate = pre.gt(0.0).to_kind(Kind::Float);
@@ -138,6 +139,14 @@ impl Model {
         let hidden = pre * &gate;
         let logits = self.second.forward(weights, &hidden);
         (logits, Saved { encoders, fusion, fused, hidden, gate })
+    }
+
+    /// Logits `[L, B, C]` as [`Model::forward`] gives them, keeping nothing for a backward.
+    pub fn score(&self, weights: &Tensor, inputs: &[Input]) -> Tensor {
+        let encode = |(encoder, input): (&Encoder, &Input)| encoder.forward(weights, input, None, false).0;
+        let encoded: Vec<_> = self.encoders.iter().zip(inputs).map(encode).collect();
+        let (fused, _) = self.fusion.forward(weights, &encoded);
+        self.second.forward(weights, &self.first.forward(weights, &fused).relu_())
     }
 
     /// Writes the gradient of every weight into `grads [L, P]`.

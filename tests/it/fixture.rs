@@ -85,7 +85,8 @@ pub fn model(data: &Dataset, attention: bool) -> Model {
 /// A pool whose only window holds the given decisions.
 pub fn pool(kept: &Tensor) -> BitPool {
     let kept = Vec::<i16>::try_from(kept).unwrap();
-    BitPool::of(&kept.iter().map(|&kept| if kept == 1 { i16::MAX } else { i16::MIN }).collect::<Vec<_>>(), Device::Cpu)
+    let kept: Vec<i16> = kept.iter().map(|&kept| if kept == 1 { i16::MAX } else { i16::MIN }).collect();
+    BitPool::of(&kept, 0.5, Device::Cpu)
 }
 
 fn job(place: usize, case: &Value, weights: &Tensor) -> Job {

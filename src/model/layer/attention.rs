@@ -58,14 +58,16 @@ impl AttentionPool {
         let Saved { x, hidden, shares } = saved;
         let [lanes, batch, time, width] = dims(&x);
         let gy = gy.contiguous().view([lanes * batch, self.heads, width]);
-        let through_values = flat(&shares).bmm(&gy);
         let gshares = flat(&x).bmm(&gy.transpose(1, 2));
         let weighted = flat(&shares) * gshares;
         let gscores = &weighted - flat(&shares) * weighted.sum_dim_intlist([1].as_slice(), true, Kind::Float);
         let gscores = gscores.view([lanes, batch * time, self.heads]);
-        let ghidden = self.second.backward(weights, &hidden, &gscores, grads) * (1.0 - hidden.square());
-        let through_scores = self.first.backward(weights, &x.view([lanes, batch * time, width]), &ghidden, grads);
-        through_values.view([lanes, batch, time, width]) + through_scores.view([lanes, batch, time, width])
+        let ghidden = self.second.backward(weights, &hidden, &gscores, grads);
+        let _ = Tensor::tanh_backward_grad_input(&ghidden, &ghidden, &hidden);
+        // Two ways lead to the states: as the values that are averaged, and through the scores.
+        let gx = flat(&shares).bmm(&gy).view([lanes, batch * time, width]);
+        let gx = self.first.backward_onto(gx, weights, &x.view([lanes, batch * time, width]), &ghidden, grads);
+        gx.view([lanes, batch, time, width])
     }
 }
 

@@ -1,10 +1,10 @@
 //! One block of the reference's encoder: convolution (kernel 5, padding 2) → ReLU → max-pool 2 → dropout, in one layer.
 //!
 //! `x [L, B, T, C] → [L, B, ⌊T/2⌋, O]`, channels last. Because `relu(max(a, b)) = max(relu(a), relu(b))`, the pool comes
-//! first and the ReLU works on half the values; the backward needs only which of the two won and one multiplier
-//! (ReLU × dropout × validity).
+//! first, and bias and ReLU work on half the values. The backward reads from the output what was not cut off, and from
+//! the pairs which of the two won (the first on a tie, as PyTorch's max-pool).
 
-use super::{Masks, sum_into};
+use super::Masks;
 use crate::model::layout::{Layout, Slot};
 use tch::{Kind, Tensor};
 
@@ -24,8 +24,11 @@ pub struct ConvBlock {
 #[derive(Debug)]
 pub struct Saved {
     windows: Tensor,
-    first_wins: Tensor,
-    gate: Tensor,
+    /// Both candidates of every pool, without the bias, `[L, B, ⌊T/2⌋, 2, O]`; the backward works in their place.
+    pairs: Tensor,
+    output: Tensor,
+    /// The multiplier of what dropout keeps.
+    kept: f64,
     time: i64,
 }
 
@@ -62,19 +65,17 @@ impl ConvBlock {
         let [lanes, batch, time] = [x.size()[0], x.size()[1], x.size()[2]];
         let half = time / 2;
         let windows = self.windows(x, half * 2);
-        let pairs = self.bias.bias(weights).baddbmm(&windows, &self.weight.of(weights), 1.0, 1.0);
-        let pairs = pairs.view([lanes, batch, half, 2, self.output]);
-        let (first, second) = (pairs.select(3, 0), pairs.select(3, 1));
-        let first_wins = first.ge_tensor(&second);
-        let pooled = first.maximum(&second);
-        let mut gate = pooled.gt(0.0).to_kind(Kind::Float);
+        let pairs = windows.bmm(&self.weight.of(weights)).view([lanes, batch, half, 2, self.output]);
+        let mut output = pairs.select(3, 0).maximum(&pairs.select(3, 1));
+        let _ = output.g_add_(&self.bias.of(weights).view([lanes, 1, 1, self.output])).relu_();
         if let Some(masks) = masks {
-            gate *= masks.take(&[batch, half, self.output]);
+            output *= masks.take(&[batch, half, self.output]);
         }
         if let Some(valid) = valid {
-            gate *= valid.unsqueeze(-1);
+            output *= valid.unsqueeze(-1);
         }
-        (&pooled * &gate, Saved { windows, first_wins, gate, time })
+        let kept = masks.map_or(1.0, Masks::kept);
+        (output.shallow_clone(), Saved { windows, pairs, output, kept, time })
     }
 
     /// Backward; the gradient of the input is only computed where it is wanted.
@@ -87,13 +88,17 @@ impl ConvBlock {
         want_input: bool,
     ) -> Option<Tensor> {
         let [lanes, batch, half] = [gy.size()[0], gy.size()[1], gy.size()[2]];
-        let gated = gy * &saved.gate;
-        let pairs = Tensor::empty([lanes, batch, half, 2, self.output], (Kind::Float, gy.device()));
-        let first = gated.mul_out(&pairs.select(3, 0), &saved.first_wins);
-        let _ = gated.subtract_out(&pairs.select(3, 1), &first);
-        let rows = pairs.view([lanes, batch * half * 2, self.output]);
+        let mut gated = saved.output.threshold_backward(gy, 0.0);
+        if saved.kept != 1.0 {
+            gated *= saved.kept;
+        }
+        let _ = gated.sum_intlist_out(&self.bias.of(grads), [1, 2].as_slice(), false, Kind::Float);
+        let (first, mut second) = (saved.pairs.select(3, 0), saved.pairs.select(3, 1));
+        second -= &first;
+        let _ = second.threshold_backward_grad_input(&second, &gated, 0.0);
+        let _ = gated.subtract_out(&first, &second);
+        let rows = saved.pairs.view([lanes, batch * half * 2, self.output]);
         let _ = saved.windows.transpose(1, 2).bmm_out(&self.weight.of(grads), &rows);
-        sum_into(&mut self.bias.of(grads), &rows, 1);
         want_input.then(|| {
             let windows = rows.bmm(&self.weight.of(weights).transpose(1, 2));
             self.scatter(&windows.view([lanes, batch, half * 2, KERNEL, self.input]), saved.time)

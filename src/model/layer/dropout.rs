@@ -3,25 +3,36 @@
 use std::cell::Cell;
 use tch::Tensor;
 
-/// Multipliers `[L, U]`, 0 or 1/(1−p): one a unit that a step drops or keeps. The layers of a pass take theirs in order.
+/// Multipliers of L lanes, 0 or `kept` = 1/(1−p): windows of one pool, one a lane. The layers of a pass take theirs in
+/// order, each when it needs them, so that they are still in cache when they are used.
 #[derive(Debug)]
 pub struct Masks {
-    flat: Tensor,
+    pool: Tensor,
+    starts: Tensor,
+    kept: f64,
     used: Cell<i64>,
 }
 
 impl Masks {
-    /// Takes the multipliers of a whole step.
-    pub fn new(flat: Tensor) -> Self {
-        Self { flat, used: Cell::new(0) }
+    /// Lane l's multipliers are those of `pool [size]` from `starts [L]` on.
+    pub fn new(pool: Tensor, starts: Tensor, kept: f64) -> Self {
+        Self { pool, starts, kept, used: Cell::new(0) }
+    }
+
+    /// The multiplier of what is kept.
+    pub fn kept(&self) -> f64 {
+        self.kept
     }
 
     /// The multipliers of the next layer, `[L, shape…]`.
     pub fn take(&self, shape: &[i64]) -> Tensor {
         let (start, count) = (self.used.get(), shape.iter().product::<i64>());
         self.used.set(start + count);
-        let mut full = vec![self.flat.size()[0]];
+        let mut full = self.starts.size();
         full.extend(shape);
-        self.flat.narrow(1, start, count).view(full.as_slice())
+        // Overlapping windows as rows of a matrix: the gather copies L contiguous pieces.
+        let places = self.pool.size()[0] - count + 1;
+        let windows = self.pool.as_strided([places, count], [1, 1], None);
+        windows.index_select(0, &(&self.starts + start)).view(full.as_slice())
     }
 }

@@ -36,9 +36,22 @@ impl Linear {
         gy.bmm(&self.weight.of(weights).transpose(1, 2))
     }
 
+    /// As [`Linear::backward`], with `gx` added to what is there.
+    pub fn backward_onto(
+        &self,
+        mut there: Tensor,
+        weights: &Tensor,
+        x: &Tensor,
+        gy: &Tensor,
+        grads: &Tensor,
+    ) -> Tensor {
+        self.weight_gradients(x, gy, grads);
+        there.baddbmm_(gy, &self.weight.of(weights).transpose(1, 2))
+    }
+
     /// Only the gradients of the weights, for a layer whose input needs none.
     pub fn weight_gradients(&self, x: &Tensor, gy: &Tensor, grads: &Tensor) {
         let _ = x.transpose(1, 2).bmm_out(&self.weight.of(grads), gy);
-        sum_into(&mut self.bias.of(grads), gy, 1);
+        sum_into(&self.bias.of(grads), gy, 1);
     }
 }

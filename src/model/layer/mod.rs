@@ -22,6 +22,6 @@ pub use linear::Linear;
 use tch::{Kind, Tensor};
 
 /// Sum over one dimension, written into a (strided) view.
-fn sum_into(out: &mut Tensor, x: &Tensor, dim: i64) {
-    out.copy_(&x.sum_dim_intlist([dim].as_slice(), false, Kind::Float));
+fn sum_into(out: &Tensor, x: &Tensor, dim: i64) {
+    let _ = x.sum_intlist_out(out, [dim].as_slice(), false, Kind::Float);
 }

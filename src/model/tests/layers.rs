@@ -1,11 +1,11 @@
 //! Every layer by itself: value, gradients of the weights, gradient of the input.
 
 use super::reference::{self, Weights};
-use super::{assert_close, bits, random, unwritten};
+use super::{assert_close, bits, masks, random, unwritten};
 use crate::model::config::{Attention, Concat};
 use crate::model::encoder::Encoded;
 use crate::model::fusion::Fusion;
-use crate::model::layer::{AttentionPool, ConvBlock, Gru, Linear, Masks, loss};
+use crate::model::layer::{AttentionPool, ConvBlock, Gru, Linear, loss};
 use crate::model::{FusionConfig, Layout};
 use tch::{Kind, Reduction, Tensor};
 
@@ -68,7 +68,7 @@ fn conv_block_agrees_with_autograd_at_any_length_with_and_without_masks() {
             let x = random(&name, &[LANES, BATCH, time, 3]);
             let gy = random("gy", &[LANES, BATCH, half, 6]);
             let mask = bits("mask", &[LANES, BATCH, half, 6], 0.7) / 0.7;
-            let masks = masked.then(|| Masks::new(mask.reshape([LANES, -1])));
+            let masks = masked.then(|| masks(&mask.reshape([LANES, -1]), 1.0 / 0.7));
             let valid = bits("valid", &[LANES, BATCH, half], 0.7);
             let grads = unwritten(&weights);
             let (y, saved) = conv.forward(&weights, &x, masks.as_ref(), cut.then_some(&valid));

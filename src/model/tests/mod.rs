@@ -5,6 +5,7 @@ mod layers;
 mod models;
 mod reference;
 
+use super::layer::Masks;
 use crate::seed::Stream;
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
@@ -19,6 +20,13 @@ pub(super) fn random(name: &str, shape: &[i64]) -> Tensor {
 /// Zeros and ones, a one with this share.
 fn bits(name: &str, shape: &[i64], share: f64) -> Tensor {
     random(name, shape).lt(2.0 * share - 1.0).to_kind(Kind::Float)
+}
+
+/// Multipliers `[L, U]`, given.
+fn masks(multipliers: &Tensor, kept: f64) -> Masks {
+    let [lanes, units] = [multipliers.size()[0], multipliers.size()[1]];
+    let starts = Tensor::arange(lanes, (Kind::Int64, Device::Cpu)) * units;
+    Masks::new(multipliers.reshape([-1]), starts, kept)
 }
 
 /// Gradient rows that no layer has written yet: a slot left out stays NaN.

@@ -118,7 +118,7 @@ impl Case {
     /// The multipliers as the engine gets them; a fresh copy, because a pass uses them up.
     fn given(&self) -> Option<Masks> {
         let flat: Vec<Tensor> = self.masks.iter().map(|(_, mask)| mask.reshape([LANES, -1])).collect();
-        (!flat.is_empty()).then(|| Masks::new(Tensor::cat(&flat, 1)))
+        (!flat.is_empty()).then(|| super::masks(&Tensor::cat(&flat, 1), 1.0 / 0.7))
     }
 
     fn logits(&self) -> Tensor {
