@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::{Device, Tensor};
 
-/// Lanes a CPU group holds at most: few enough that weights and activations stay in cache.
-const CPU_LANES: usize = 5;
-/// Samples a scoring task takes at most on the CPU.
-const CPU_SAMPLES: usize = 128;
+/// Lanes a CPU group holds at most: few enough that what one layer hands to the next stays in a core's cache, and that
+/// there are groups enough for all workers to end together; two share the cost of a call.
+const CPU_LANES: usize = 2;
+/// Samples a scoring task takes at most on the CPU; the same weighing.
+const CPU_SAMPLES: usize = 64;
 /// Samples (models × samples) a scoring task takes at most on a GPU.
 const GPU_SAMPLES: usize = 16_384;
 
@@ -60,8 +61,8 @@ impl TorchEngine {
         Task::new(runs.into_iter(), move || evaluate::Group { model, data, jobs, start, count }.evaluate())
     }
 
-    /// On the CPU: every run's jobs by themselves, dealt round robin over the fewest groups of [`CPU_LANES`] lanes (at
-    /// least two, so that one run keeps two threads busy). On a GPU: all runs' jobs together.
+    /// On the CPU: every run's jobs by themselves, [`CPU_LANES`] of like length in a group. On a GPU: all runs' jobs
+    /// together. Longest first, so that workers which take one group after another end at about the same time.
     fn groups(&self, mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
         jobs.sort_by_key(|job| std::cmp::Reverse(job.steps()));
         let mut apart: BTreeMap<(usize, usize), Vec<Job>> = BTreeMap::new();
@@ -73,18 +74,11 @@ impl TorchEngine {
     }
 
     fn deal(&self, jobs: Vec<Job>) -> Vec<Vec<Job>> {
-        if !self.on_cpu() {
-            let mut jobs = jobs.into_iter().peekable();
-            let mut groups = Vec::new();
-            while jobs.peek().is_some() {
-                groups.push(jobs.by_ref().take(self.lanes.max(1)).collect());
-            }
-            return groups;
-        }
-        let count = jobs.len().div_ceil(CPU_LANES).max(2).min(jobs.len().max(1));
-        let mut groups: Vec<Vec<Job>> = (0..count).map(|_| Vec::new()).collect();
-        for (i, job) in jobs.into_iter().enumerate() {
-            groups[i % count].push(job);
+        let lanes = if self.on_cpu() { CPU_LANES } else { self.lanes.max(1) };
+        let mut jobs = jobs.into_iter().peekable();
+        let mut groups = Vec::new();
+        while jobs.peek().is_some() {
+            groups.push(jobs.by_ref().take(lanes).collect());
         }
         groups
     }

@@ -180,6 +180,9 @@ impl Group {
     }
 }
 
+/// Numbers of each row set that the optimiser works on at once on the CPU: a few of these fit into a core's cache.
+const BLOCK: i64 = 1 << 16;
+
 /// SGD on flat rows `[L, P]`: `g ← g · min(1, clip/‖g‖)`, `v ← m v + g + λ w + μ (w − w₀) + c`, `w ← w − η (v + c')` with
 /// the corrections c and c' of the local objective, 0 for most.
 struct Optimizer {
@@ -210,28 +213,37 @@ impl Optimizer {
         }
     }
 
-    /// One step of the first `active` lanes, in place.
+    /// One step of the first `active` lanes, in place. On the CPU block by block, so that a block stays in cache for all
+    /// that is done to it.
     fn step(&self, active: i64, weights: &Tensor, grads: &Tensor, global: &Tensor) {
         let prefix = |tensor: &Tensor| tensor.narrow(0, 0, active);
-        let (mut weights, mut grads, mut velocity) =
-            (weights.shallow_clone(), grads.shallow_clone(), prefix(&self.velocity));
-        if let Some(clip) = &self.clip {
+        let shrink = self.clip.as_ref().map(|clip| {
             let norm = grads.norm_scalaropt_dim(2.0, [1].as_slice(), true);
-            grads *= (prefix(clip) / (norm + 1e-6)).clamp_max(1.0);
-        }
-        let _ = velocity.g_mul_(&prefix(&self.momentum)).g_add_(&grads);
-        if let Some(decay) = &self.weight_decay {
-            let _ = velocity.addcmul_(&weights, &prefix(decay));
-        }
-        if let Some(mu) = &self.mu {
-            let _ = velocity.addcmul_(&(&weights - prefix(global)), &prefix(mu));
-        }
-        if let Some(gradient) = &self.corrections.gradient {
-            velocity += prefix(gradient);
-        }
-        let _ = weights.addcmul_(&velocity, &prefix(&self.lr));
-        if let Some(step) = &self.corrections.step {
-            let _ = weights.addcmul_(&prefix(step), &prefix(&self.lr));
+            (prefix(clip) / (norm + 1e-6)).clamp_max(1.0)
+        });
+        let total = weights.size()[1];
+        let block = if weights.device() == Device::Cpu { (BLOCK / active).max(1) } else { total };
+        for start in (0..total).step_by(block as usize) {
+            let part = |tensor: &Tensor| tensor.narrow(0, 0, active).narrow(1, start, block.min(total - start));
+            let (mut weights, grads, mut velocity) = (part(weights), part(grads), part(&self.velocity));
+            velocity *= prefix(&self.momentum);
+            let _ = match &shrink {
+                Some(shrink) => velocity.addcmul_(&grads, shrink),
+                None => velocity.g_add_(&grads),
+            };
+            if let Some(decay) = &self.weight_decay {
+                let _ = velocity.addcmul_(&weights, &prefix(decay));
+            }
+            if let Some(mu) = &self.mu {
+                let _ = velocity.addcmul_(&(&weights - part(global)), &prefix(mu));
+            }
+            if let Some(gradient) = &self.corrections.gradient {
+                velocity += part(gradient);
+            }
+            let _ = weights.addcmul_(&velocity, &prefix(&self.lr));
+            if let Some(step) = &self.corrections.step {
+                let _ = weights.addcmul_(&part(step), &prefix(&self.lr));
+            }
         }
     }
 }
