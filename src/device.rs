@@ -43,6 +43,21 @@ pub fn name(device: Device) -> String {
     }
 }
 
+/// What results depend on beyond rounding of one kind: `cpu`, `cuda`, or `cuda-tf32` where products on a GPU may round
+/// their factors to TF32.
+pub fn kind(device: Device, tf32: bool) -> &'static str {
+    match device {
+        Device::Cuda(_) if tf32 => "cuda-tf32",
+        Device::Cuda(_) => "cuda",
+        _ => "cpu",
+    }
+}
+
+/// Whether TF32 is allowed. libtorch's own switch cannot be reached through tch; this is the one it reads at its start.
+pub fn tf32() -> bool {
+    std::env::var("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE").is_ok_and(|value| value == "1")
+}
+
 fn cuda_devices() -> i64 {
     load_cuda();
     if Cuda::is_available() { Cuda::device_count() } else { 0 }
@@ -62,4 +77,15 @@ fn load_cuda() {
             std::mem::forget(library);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tf32_makes_another_kind_of_a_gpu_and_none_of_a_cpu() {
+        let kinds = [(Device::Cpu, true), (Device::Cuda(1), false), (Device::Cuda(0), true)];
+        assert_eq!(kinds.map(|(device, tf32)| kind(device, tf32)), ["cpu", "cuda", "cuda-tf32"]);
+    }
 }

@@ -13,7 +13,7 @@ use tch::{Device, Tensor};
 
 /// Lanes a CPU group holds at most: few enough that what one layer hands to the next stays in a core's cache, and that
 /// there are groups enough for all workers to end together; two share the cost of a call.
-const CPU_LANES: usize = 2;
+pub const CPU_LANES: usize = 2;
 /// Samples a scoring task takes at most on the CPU; the same weighing.
 const CPU_SAMPLES: usize = 64;
 /// Samples (models × samples) a scoring task takes at most on a GPU.

@@ -3,6 +3,7 @@
 use super::study::Study;
 use super::wave::Workers;
 use crate::fault::Result;
+use crate::lane::torch::CPU_LANES;
 use crate::lane::{Engine, Job};
 use crate::run::Run;
 use crate::strategy::Shape;
@@ -57,7 +58,7 @@ pub fn budget(study: &Study, threads: usize) -> Result<Budget> {
     if study.device() == Device::Cpu {
         let fits = (CPU_BYTES / run.max(1)).max(1) as usize;
         let runs = wanted.min(4 * threads.max(1)).min(fits);
-        let lanes = 5 * threads.max(1);
+        let lanes = CPU_LANES * threads.max(1);
         return Ok(Budget { runs, lanes, bytes: data + runs as u64 * run + lanes as u64 * lane });
     }
     let half = GPU_BYTES / 2;

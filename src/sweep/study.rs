@@ -160,7 +160,7 @@ fn plan(
                 data: &data[index].checksum,
                 format: FORMAT,
                 numerics: NUMERICS,
-                device: device_kind(device),
+                device: device::kind(device, device::tf32()),
                 files: &files,
             };
             runs.push(RunInfo { point: index, seed, fingerprint: fingerprint(&identity) });
@@ -180,9 +180,4 @@ fn plan(
         points: points.iter().map(|p| p.info.clone()).collect(),
         runs,
     })
-}
-
-/// `cpu` or `cuda`: results on the two differ in rounding.
-fn device_kind(device: Device) -> &'static str {
-    if device::name(device) == "cpu" { "cpu" } else { "cuda" }
 }

@@ -246,6 +246,16 @@ fn the_ways_of_the_reference_agree_with_autograd() {
 }
 
 #[test]
+fn scoring_gives_the_logits_of_a_pass_without_dropout() {
+    for fusion in fusions() {
+        for gated in [false, true] {
+            let case = case(4, fusion.clone(), true, gated, false);
+            assert_close("logits", &case.model.score(&case.weights, &case.inputs), &case.logits(), 0.0);
+        }
+    }
+}
+
+#[test]
 fn dead_weights_are_counted_and_never_move() {
     let alive = case(2, fusions()[1].clone(), false, false, false);
     let dead = with(case(2, fusions()[1].clone(), false, false, false), |config| {
