@@ -45,7 +45,7 @@ fn main() {
     for samples in [16, 32, 64, 128, 256] {
         let inputs = inputs(1, samples);
         let seconds = best(|| {
-            black_box(model.score(&weights, &inputs));
+            drop(black_box(model.score(&weights, &inputs)));
         });
         line(&format!("{samples}"), 1e6, seconds / samples as f64, 1.0, top);
     }
