@@ -159,7 +159,7 @@ mod tests {
         let (plain, row) = bytes("'fedavg'");
         // Six of nine clients can have trained in two rounds; a momentum costs no lane anything.
         assert_eq!(bytes("{ custom = { on = 'momentum' } }").0, plain + 6 * row);
-        // On the CPU five lanes a thread, with two rows more each.
-        assert_eq!(bytes("'scaffold'").0, plain + (6 + 2 * 5) * row);
+        // On the CPU a thread has a group of lanes, with two rows more each.
+        assert_eq!(bytes("'scaffold'").0, plain + (6 + 2 * CPU_LANES as u64) * row);
     }
 }
