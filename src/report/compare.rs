@@ -318,6 +318,7 @@ fn figure(conditions: &[Condition], options: &Options, measure: &str) -> Result<
         "{measure}: paired differences by {}{which}, mean and 95 % interval (Student's t). Blue: a difference after Holm's correction.",
         options.by
     );
-    let figure = forest::draw("compare", caption, &format!("difference of {}", measure.to_lowercase()), &blocks)?;
+    let figure =
+        forest::draw("compare", caption, &format!("difference of {}", measure.replacen("Test", "test", 1)), &blocks)?;
     Ok(Some((figure.svg_alone(), figure.png)))
 }

@@ -46,15 +46,7 @@ pub fn draw(name: &str, caption: String, axis: &str, blocks: &[Block]) -> Result
     let mut scene = Scene::new(WIDTH, height + 66.0);
     let span = span(&rows().cloned().collect::<Vec<_>>());
     let at = |v: f64| left + (v.clamp(-span, span) + span) / (2.0 * span) * (WIDTH - 24.0 - left);
-    let bottom = height + 12.0;
-    for tick in ticks((-span, span), 6) {
-        scene.line(&[(at(tick), 12.0), (at(tick), bottom)], GRID, 1.0, &[]);
-        let text =
-            if tick.abs() < 1e-12 { "0".to_string() } else { format!("{tick:+.3}").trim_end_matches('0').to_string() };
-        scene.text((at(tick), bottom + 15.0), text, SMALL, Side::Centre);
-    }
-    scene.line(&[(at(0.0), 12.0), (at(0.0), bottom)], INK, 1.4, &[]);
-    scene.text(((left + WIDTH) / 2.0, bottom + 39.0), fit(axis, TEXT, WIDTH - left), TEXT, Side::Centre);
+    frame(&mut scene, blocks, axis, (left, height + 12.0), (span, &at));
     let mut y = 12.0;
     for block in blocks {
         let heading = fit(&block.heading, TEXT, WIDTH - 20.0);
@@ -80,6 +72,29 @@ pub fn draw(name: &str, caption: String, axis: &str, blocks: &[Block]) -> Result
         }
     }
     Figure::new(name.to_string(), caption, &scene)
+}
+
+/// Grid lines between the headings, ticks, the line at 0 and the label of the axis.
+fn frame(
+    scene: &mut Scene,
+    blocks: &[Block],
+    axis: &str,
+    (left, bottom): (f64, f64),
+    (span, at): (f64, &dyn Fn(f64) -> f64),
+) {
+    for tick in ticks((-span, span), 6) {
+        let mut top = 12.0;
+        for block in blocks {
+            let end = top + HEAD + ROW * block.rows.len() as f64;
+            scene.line(&[(at(tick), top + HEAD), (at(tick), end)], GRID, 1.0, &[]);
+            top = end;
+        }
+        let text = format!("{tick:+.3}").trim_end_matches('0').trim_end_matches('.').to_string();
+        let text = if tick.abs() < 1e-12 { "0".to_string() } else { text };
+        scene.text((at(tick), bottom + 15.0), text, SMALL, Side::Centre);
+    }
+    scene.line(&[(at(0.0), 12.0), (at(0.0), bottom)], INK, 1.4, &[]);
+    scene.text(((left + WIDTH) / 2.0, bottom + 39.0), fit(axis, TEXT, WIDTH - left), TEXT, Side::Centre);
 }
 
 /// Half the width of the axis: all intervals, but no more than three times the largest mean difference.
