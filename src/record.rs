@@ -203,15 +203,17 @@ pub enum Event {
     },
     /// One round of one run ended.
     Round {
-        /// The run's label.
-        run: String,
-        /// Round, from 1.
-        round: usize,
+        /// Index of the run in the plan.
+        run: usize,
+        /// Its row.
+        row: Box<RoundRow>,
     },
     /// One run ended.
     Ended {
+        /// Index of the run in the plan.
+        run: usize,
         /// The run's label.
-        run: String,
+        label: String,
         /// Why.
         stop: Stop,
     },
@@ -287,6 +289,8 @@ pub struct RunInfo {
     pub point: usize,
     /// Seed.
     pub seed: u64,
+    /// Rounds that it is to do.
+    pub rounds: usize,
     /// Identity: 32 hex digits; names the run's folder.
     pub fingerprint: String,
 }
@@ -306,6 +310,9 @@ pub struct Manifest {
     pub stop: Stop,
     /// Rounds done.
     pub rounds: usize,
+    /// Hash of the results in its rows, every column but times: an edited row is told by it, and two computations of one run
+    /// are compared by it.
+    pub digest: String,
     /// Weights of the model.
     pub parameters: usize,
     /// Clients of the partition.

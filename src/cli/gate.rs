@@ -63,12 +63,12 @@ fn measure(arguments: &GateArguments, margin: f64, reason: &str) -> Result<Basel
     if !(margin > 0.0 && margin.is_finite()) {
         return Err(Error::Invalid(format!("--margin {margin}: is not a number above 0; allowed: for example 0.02")));
     }
-    let options = Options { threads: arguments.scenario.threads()? };
+    let options = Options::threads(arguments.scenario.threads()?);
     let study = arguments.scenario.study()?;
     let aside = tempfile::tempdir().map_err(|e| Error::io("cannot make a temporary folder", &e))?;
     let store = Store::open(arguments.out.as_deref().unwrap_or(aside.path()))?;
-    let mut progress = Progress::new(arguments.quiet);
-    let ended = sweep::run(&study, &store, options, &mut |event| progress.event(event));
+    let mut progress = Progress::new(arguments.quiet, &study.plan);
+    let ended = sweep::run(&study, &store, &options, &mut |event| progress.event(event));
     progress.finish();
     for note in ended?.notes {
         tell(&format!("note: {note}"));

@@ -5,17 +5,18 @@ mod data;
 mod eval;
 mod gate;
 mod list;
-mod matrix;
 mod plan;
 mod progress;
 mod run;
 mod try_out;
+mod watch;
 
 use clap::{Args, Parser, Subcommand};
 use fedrobust::fault::Result;
+use fedrobust::sweep::shard::Shard;
 use std::path::PathBuf;
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 some runs failed or the answer is no (the rest is kept); 2 the scenario or the call is wrong; 3 the machine lacks something.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 some runs failed or the answer is no (the rest is kept); 2 the scenario or the call is wrong; 3 the machine lacks something; 130 stopped by Ctrl-C or SIGTERM with everything saved.";
 
 /// How much corruption does this federated-learning strategy survive?
 #[derive(Debug, Parser)]
@@ -31,11 +32,15 @@ enum Command {
     Run(RunArguments),
     /// Check a scenario and say what it would run, how much memory and how long
     Plan(PlanArguments),
+    /// Bring the folders of a split sweep (--shard) together, then write tables, plots and the report
+    Merge(MergeArguments),
     /// Draw tables, plots and report again from a results folder
     Report {
         /// A folder that `fedrobust run` wrote, for example results/quickstart
         dir: PathBuf,
     },
+    /// Say how a sweep stands: runs, rate, time left, best and worst cell; from another terminal, until it has ended
+    Watch(WatchArguments),
     /// Compare strategies, folders or the values of an axis over paired seeds, with corrected tests
     Compare(CompareArguments),
     /// Run a scenario again and hold it against a baseline: exit code 0 the same, 1 changed
@@ -82,6 +87,35 @@ struct RunArguments {
     /// No progress, only faults
     #[arg(long)]
     quiet: bool,
+    /// Run every N-th run only, from the K-th: --shard 3/16 on one of 16 machines; the folder is then
+    /// results/<scenario name>-shards/K-of-N by default, and `fedrobust merge` brings the parts together
+    #[arg(long, value_name = "K/N", default_value_t = Shard::WHOLE, hide_default_value = true)]
+    shard: Shard,
+    /// Also write TensorBoard event files, a folder a run, while the sweep runs
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct WatchArguments {
+    /// The folder that `fedrobust run` writes to, for example results/quickstart
+    dir: PathBuf,
+    /// Once, then end
+    #[arg(long)]
+    once: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    every: f64,
+}
+
+#[derive(Debug, Args)]
+struct MergeArguments {
+    /// The folders of all parts, for example results/quickstart-shards/*
+    #[arg(required = true, value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+    /// The folder of the whole; results/<scenario name> by default
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -227,7 +261,9 @@ pub fn execute(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Merge(arguments) => run::merge(&arguments),
         Command::Report { dir } => run::report(&dir),
+        Command::Watch(arguments) => watch::watch(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Gate(arguments) => gate::gate(&arguments),
         Command::List { family } => list::list(family.as_deref()),

@@ -1,8 +1,9 @@
 //! `fedrobust aggregate` and `fedrobust attack`: rules and attacks on a matrix from a file.
 
-use super::{AggregateArguments, AttackArguments, matrix};
+use super::{AggregateArguments, AttackArguments, say};
 use fedrobust::aggregate::{Pipeline, Updates};
 use fedrobust::attack::{Defence, Knowledge, Scene};
+use fedrobust::data::matrix;
 use fedrobust::fault::{Error, Result};
 use fedrobust::scenario::{read_attack, read_defence};
 use fedrobust::seed::Stream;
@@ -41,7 +42,7 @@ pub fn aggregate(arguments: &AggregateArguments) -> Result<u8> {
         let bad = matrix::places(&matrix::non_finite(&rows)?);
         eprintln!("note: {bad} of {n}: NaN or infinity, set aside");
     }
-    matrix::write(&made.f_unsqueeze(0)?, arguments.out.as_deref())?;
+    matrix::write(&made.f_unsqueeze(0)?, arguments.out.as_deref(), say)?;
     Ok(0)
 }
 
@@ -103,6 +104,6 @@ pub fn attack(arguments: &AttackArguments) -> Result<u8> {
         stream: &Stream::root(arguments.seed).named("forge"),
     };
     attack.learn(&scene)?;
-    matrix::write(&attack.forge(&scene)?, arguments.out.as_deref())?;
+    matrix::write(&attack.forge(&scene)?, arguments.out.as_deref(), say)?;
     Ok(0)
 }

@@ -21,6 +21,7 @@ mod folder;
 mod folds;
 pub mod ku_har;
 pub mod listing;
+pub mod matrix;
 pub mod meld;
 pub mod npz;
 pub mod pickle;

@@ -33,13 +33,18 @@ impl<T> Task<T> {
     /// # Errors
     /// The runs that broke.
     pub fn perform(self) -> std::result::Result<Vec<T>, Broken> {
-        let message = match catch_unwind(AssertUnwindSafe(self.work)) {
-            Ok(Ok(done)) => return Ok(done),
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => panic_message(panic.as_ref()),
-        };
-        Err(Broken { runs: self.runs, message })
+        caught(self.work).map_err(|error| Broken { runs: self.runs, message: error.to_string() })
     }
+}
+
+/// Does something; a panic in it becomes an error with the panic's message.
+///
+/// # Errors
+/// Those of the work, and its panics.
+pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let panicked =
+        |panic: Box<dyn std::any::Any + Send>| Err(crate::fault::Error::Failed(panic_message(panic.as_ref())));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
 }
 
 /// The first line of what a panic said.

@@ -80,7 +80,12 @@ impl Fake {
             let cells = clean.iter().enumerate().map(|(i, &p)| (vec![i], p)).collect();
             grids.push(Grid { axes: vec![axis("strategy", &STRATEGIES)], cells });
         }
-        let run = |point: usize, &seed: &u64| RunInfo { point, seed, fingerprint: format!("{point:024x}{seed:08x}") };
+        let run = |point: usize, &seed: &u64| RunInfo {
+            point,
+            seed,
+            rounds: ROUNDS,
+            fingerprint: format!("{point:024x}{seed:08x}"),
+        };
         Plan {
             format: FORMAT,
             name: "quickstart".into(),
@@ -126,7 +131,7 @@ impl Fake {
         }
     }
 
-    fn row(&self, plan: &Plan, run: &RunInfo, round: usize) -> RoundRow {
+    pub fn row(&self, plan: &Plan, run: &RunInfo, round: usize) -> RoundRow {
         let evaluated = round == 1 || round.is_multiple_of(3) || round == ROUNDS;
         let scores = |dev| self.scores(run.point, &plan.points[run.point], run.seed, round, dev);
         RoundRow {
@@ -175,6 +180,7 @@ impl Fake {
             seed: run.seed,
             stop: Stop::Finished,
             rounds: ROUNDS,
+            digest: String::new(),
             parameters: 61_447,
             clients: self.clients,
             realised: rates.collect(),
@@ -203,13 +209,14 @@ impl Fake {
         for (i, run) in plan.runs.iter().enumerate() {
             let Some(manifest) = ended(i, self.manifest(&plan, run)) else { continue };
             // Straight to the file: a thousand forced writes would take a test minutes.
-            let rows =
-                (1..=manifest.rounds).map(|round| crate::store::cells(&self.row(&plan, run, round)).join(",") + "\n");
+            let rows: Vec<RoundRow> = (1..=manifest.rounds).map(|round| self.row(&plan, run, round)).collect();
+            let lines = rows.iter().map(|row| crate::store::cells(row).join(",") + "\n");
             let path = folder.join("runs").join(&run.fingerprint);
             std::fs::create_dir_all(&path).unwrap();
-            let text = format!("{}\n{}", crate::store::HEADER, rows.collect::<String>());
+            let text = format!("{}\n{}", crate::store::HEADER, lines.collect::<String>());
             std::fs::write(path.join("rounds.csv"), text).unwrap();
-            store.run(&run.fingerprint).unwrap().finish(&manifest).unwrap();
+            let digest = crate::store::digest(&rows);
+            store.run(&run.fingerprint).unwrap().finish(&Manifest { digest, ..manifest }).unwrap();
         }
         plan
     }

@@ -8,6 +8,7 @@
 //! | `plots/*.svg`, `plots/*.png` | the figures |
 //! | `report.html` | all of it on one page that needs nothing else |
 
+pub mod board;
 pub mod compare;
 mod fairness;
 mod html;
@@ -18,6 +19,7 @@ mod plot;
 mod read;
 mod robust;
 mod sections;
+pub mod standing;
 mod success;
 mod tables;
 mod terminal;

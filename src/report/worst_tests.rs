@@ -37,7 +37,7 @@ pub(super) fn study(
         points.push(PointInfo { strategy: strategies[flat % strategies.len()].into(), settings });
         runs.push((flat, score));
     }
-    let info = |point| RunInfo { point, seed: 8, fingerprint: format!("{point:032x}") };
+    let info = |point| RunInfo { point, seed: 8, rounds: 3, fingerprint: format!("{point:032x}") };
     let plan = Plan {
         name: "byzantine".into(),
         seeds: vec![8],

@@ -13,23 +13,32 @@
 //!   .lock                           held while a sweep writes here
 //! ```
 //!
-//! Whole files are written beside their place, brought to the disk and renamed, so that a kill leaves the old file or the
-//! new one. Rows are appended line by line; a reader drops a last line that was cut.
+//! What reaches the disk when: whole files are written beside their place, synced (`fsync`) and renamed, so that a kill or a
+//! power cut leaves the old file or the new one. Rows are handed to the system line by line (a kill loses none) and synced
+//! before every checkpoint and every manifest; a power cut may take the rows since then, which are computed again. The
+//! names in a folder are synced before a checkpoint goes, so that a run always has one of the two. Every row counts only if
+//! it is whole, in turn, and what the checkpoint or the manifest says of it.
 
+mod files;
+mod merge;
+mod plan;
 mod rows;
 mod run;
 mod tensors;
 #[cfg(test)]
 mod tests;
 
-pub use rows::{HEADER, SCORES, Score, cells, number, same_result};
+pub use merge::{Merged, merge};
+pub use rows::{HEADER, SCORES, Score, cells, digest, number, same_result};
 pub use run::RunWriter;
 pub use tensors::Tensors;
 
 use crate::fault::{Error, Result};
 use crate::record::{FORMAT, Manifest, Plan, RoundRow};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use files::{lock, probe, replace, sweep_up, sync_names};
+use plan::Found;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const PLAN: &str = "plan.json";
@@ -40,12 +49,12 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const MANIFEST: &str = "manifest.json";
 const MODEL: &str = "model.safetensors";
 const PLOTS: &str = "plots";
-const LOCK: &str = ".lock";
 
 /// One results folder, opened to write (a sweep, locked) or to read (a report).
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
+    notes: Vec<String>,
     /// Held open: closing it gives the lock back.
     _lock: Option<File>,
 }
@@ -97,10 +106,12 @@ impl Store {
         probe(&folder)
             .map_err(|e| Error::io(format!("cannot write to the results folder {}", folder.display()), &e))?;
         let lock = lock(&folder)?;
-        if folder.join(PLAN).exists() {
-            check_format(&folder)?;
+        let mut notes = Vec::new();
+        if let Found::Damaged = plan::format(&folder)? {
+            notes.push(format!("{}: was damaged and is written anew", folder.join(PLAN).display()));
         }
-        Ok(Store { folder, _lock: Some(lock) })
+        [&folder, &folder.join(PLOTS)].iter().for_each(|folder| sweep_up(folder, false));
+        Ok(Store { folder, notes, _lock: Some(lock) })
     }
 
     /// Opens `folder` to read what a sweep left there; takes no lock.
@@ -108,8 +119,18 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] where it is no results folder or holds another format.
     pub fn read(folder: &Path) -> Result<Self> {
-        check_format(folder)?;
-        Ok(Store { folder: folder.to_path_buf(), _lock: None })
+        plan::must_be_ours(folder)?;
+        Ok(Store { folder: folder.to_path_buf(), notes: Vec::new(), _lock: None })
+    }
+
+    /// What was repaired when the folder was opened to write.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether a process writes here now.
+    pub fn in_use(&self) -> bool {
+        files::locked(&self.folder)
     }
 
     /// The folder.
@@ -120,14 +141,13 @@ impl Store {
     /// Writes what is going to run, and the resolved scenario.
     pub fn write_plan(&self, plan: &Plan, scenario: &str) -> Result<()> {
         replace(&self.folder.join(SCENARIO), scenario.as_bytes())?;
-        replace(&self.folder.join(PLAN), json(plan)?.as_bytes())
+        replace(&self.folder.join(PLAN), json(plan)?.as_bytes())?;
+        sync_names(&self.folder)
     }
 
     /// The plan.
     pub fn plan(&self) -> Result<Plan> {
-        let path = self.folder.join(PLAN);
-        serde_json::from_str(&read_text(&path)?)
-            .map_err(|e| Error::Invalid(format!("{}: is damaged ({e}); run the scenario again", path.display())))
+        plan::read(&self.folder)
     }
 
     /// The text of the resolved scenario.
@@ -152,24 +172,42 @@ impl Store {
         if manifest.fingerprint != fingerprint {
             return Ok(damaged(format!("belongs to run {}", manifest.fingerprint)));
         }
-        let rounds = self.rounds(fingerprint)?.len();
-        if rounds != manifest.rounds {
-            return Ok(damaged(format!("tells of {} rounds, but {ROUNDS} beside it has {rounds}", manifest.rounds)));
+        let (rows, whole) = self.read_rows(fingerprint)?;
+        if !whole {
+            return Ok(damaged(format!("stands beside a {ROUNDS} with bytes that are no rows")));
+        }
+        if rows.len() != manifest.rounds {
+            let found = rows.len();
+            return Ok(damaged(format!("tells of {} rounds, but {ROUNDS} beside it has {found}", manifest.rounds)));
+        }
+        if rows::digest(&rows) != manifest.digest {
+            return Ok(damaged(format!(
+                "tells of other numbers than {ROUNDS} beside it, so one of the two was edited"
+            )));
         }
         Ok(Outcome::Whole(Box::new(manifest)))
     }
 
-    /// Whether the trained model of a run is there.
+    /// Whether the trained model of a run is there, whole.
     pub fn has_model(&self, fingerprint: &str) -> bool {
-        self.run_folder(fingerprint).join(MODEL).exists()
+        let bytes = fs::read(self.run_folder(fingerprint).join(MODEL));
+        bytes.is_ok_and(|bytes| tensors::decode(&bytes).is_some())
     }
 
     /// The rounds of a run so far; none when it was not started.
     pub fn rounds(&self, fingerprint: &str) -> Result<Vec<RoundRow>> {
+        Ok(self.read_rows(fingerprint)?.0)
+    }
+
+    /// The rows of a run, and whether the file holds nothing else.
+    fn read_rows(&self, fingerprint: &str) -> Result<(Vec<RoundRow>, bool)> {
         let path = self.run_folder(fingerprint).join(ROUNDS);
         match fs::read(&path) {
-            Ok(bytes) => Ok(rows::read(&String::from_utf8_lossy(&bytes)).0),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Ok(bytes) => {
+                let (rows, length) = rows::read(&String::from_utf8_lossy(&bytes));
+                Ok((rows, length == bytes.len()))
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok((Vec::new(), true)),
             Err(e) => Err(Error::io(format!("cannot read {}", path.display()), &e)),
         }
     }
@@ -221,72 +259,6 @@ impl Store {
     }
 }
 
-/// Writes a few bytes and takes them away again: a folder that cannot be written should fail before the first run.
-fn probe(folder: &Path) -> std::io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&[0; 4096])?;
-    file.as_file().sync_all()
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(LOCK);
-    let failed = |e: &std::io::Error| Error::io(format!("cannot lock {}", path.display()), e);
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = opened.map_err(|e| failed(&e))?;
-    match file.try_lock() {
-        Ok(()) => {
-            let owner = format!("{}\n", std::process::id());
-            let mut tell = || -> std::io::Result<()> {
-                file.set_len(0)?;
-                file.write_all(owner.as_bytes())
-            };
-            tell().map_err(|e| failed(&e))?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            // Only for the message; another system may not let us read it.
-            let _ = file.read_to_string(&mut owner);
-            let owner = if owner.trim().is_empty() { String::new() } else { format!(" (process {})", owner.trim()) };
-            Err(Error::Machine(format!(
-                "the results folder {} is in use by another fedrobust{owner}; wait until it has ended, or choose another folder (--out DIR)",
-                folder.display()
-            )))
-        }
-        Err(TryLockError::Error(e)) => Err(failed(&e)),
-    }
-}
-
-/// Checks that `folder` holds results of this format.
-fn check_format(folder: &Path) -> Result<()> {
-    let path = folder.join(PLAN);
-    if !folder.is_dir() {
-        return Err(Error::Invalid(format!(
-            "{}: there is no such folder; give one that 'fedrobust run' made, for example results/quickstart",
-            folder.display()
-        )));
-    }
-    if !path.is_file() {
-        return Err(Error::Invalid(format!(
-            "{}: is no results folder (it has no {PLAN}); give one that 'fedrobust run' made, for example results/quickstart",
-            folder.display()
-        )));
-    }
-    let value = serde_json::from_str::<serde_json::Value>(&read_text(&path)?).ok();
-    match value.as_ref().and_then(|v| v.get("format")).and_then(serde_json::Value::as_u64) {
-        Some(format) if format == u64::from(FORMAT) => Ok(()),
-        Some(format) if format > u64::from(FORMAT) => Err(Error::Invalid(format!(
-            "{}: was made by a newer fedrobust (format {format}, this one knows {FORMAT}); use that one, or run the scenario into another folder (--out DIR)",
-            folder.display()
-        ))),
-        Some(format) => Err(Error::Invalid(format!(
-            "{}: was made by an older fedrobust (format {format}, this one knows {FORMAT}); run the scenario again into another folder (--out DIR)",
-            folder.display()
-        ))),
-        None => Err(Error::Invalid(format!("{}: is damaged; remove it and run the scenario again", path.display()))),
-    }
-}
-
 /// Reads a model file: tensors by name.
 ///
 /// # Errors
@@ -304,8 +276,13 @@ pub fn read_model(path: &Path) -> Result<Tensors> {
     })
 }
 
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Error::io(format!("cannot read {}", path.display()), &e))
+}
+
+/// A text; bytes that are no UTF-8 are marked as such, so that damage is found by whoever reads on.
 fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|e| Error::io(format!("cannot read {}", path.display()), &e))
+    Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
@@ -324,24 +301,6 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     }
     replace(path, bytes)?;
     Ok(path.to_path_buf())
-}
-
-/// Writes a whole file: beside its place, to the disk, then renamed.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map(|_| ()).map_err(|e| e.error)
-    };
-    write().map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))
-}
-
-/// Temporary files are for their owner alone; results are for whoever the umask lets.
-fn readable() -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    fs::Permissions::from_mode(0o666)
 }
 
 /// A manifest as JSON, with a hash of its text in front, so that a cut or edited one is told from a whole one.

@@ -8,9 +8,12 @@ use tch::{Device, Kind, Tensor};
 /// Named tensors, in an order of the caller's.
 pub type Tensors = Vec<(String, Tensor)>;
 
-/// Metadata keys of our own: a hash of all else, and the order of the tensors (safetensors sorts them).
-const HASH: &str = "fedrobust.hash";
-const ORDER: &str = "fedrobust.order";
+/// The one metadata key: texts as JSON, so that equal tensors give equal bytes (safetensors writes its keys in any order).
+const META: &str = "fedrobust";
+
+/// Texts of our own: a hash of all else, and the order of the tensors (safetensors sorts them).
+const HASH: &str = "hash";
+const ORDER: &str = "order";
 
 const KINDS: [(Kind, Dtype); 10] = [
     (Kind::Float, Dtype::F32),
@@ -44,17 +47,18 @@ pub(super) fn encode(tensors: &[(String, Tensor)], meta: &BTreeMap<String, Strin
         views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| failed(e.to_string()))?));
     }
     let names: Vec<&str> = views.iter().map(|(name, _)| *name).collect();
-    let mut meta: HashMap<String, String> = meta.clone().into_iter().collect();
+    let mut meta = meta.clone();
     meta.insert(ORDER.into(), serde_json::to_string(&names).map_err(|e| failed(e.to_string()))?);
     meta.insert(HASH.into(), hash(&views, &meta));
-    safetensors::serialize(views, Some(meta)).map_err(|e| failed(e.to_string()))
+    let meta = serde_json::to_string(&meta).map_err(|e| failed(e.to_string()))?;
+    safetensors::serialize(views, Some(HashMap::from([(META.to_string(), meta)]))).map_err(|e| failed(e.to_string()))
 }
 
 /// Reads what [`encode`] wrote, onto the CPU; `None` when it is cut, changed or not ours.
 pub(super) fn decode(bytes: &[u8]) -> Option<(Tensors, BTreeMap<String, String>)> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
     let file = SafeTensors::deserialize(bytes).ok()?;
-    let mut meta = header.metadata().clone()?;
+    let mut meta: BTreeMap<String, String> = serde_json::from_str(header.metadata().as_ref()?.get(META)?).ok()?;
     let order: Vec<String> = serde_json::from_str(meta.get(ORDER)?).ok()?;
     let views: Option<Vec<_>> = order.iter().map(|name| Some((name.as_str(), file.tensor(name).ok()?))).collect();
     let views = views?;
@@ -68,7 +72,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Tensors, BTreeMap<String, String>)
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
         tensors.push((name.to_string(), Tensor::f_from_data_size(view.data(), &shape, *kind).ok()?));
     }
-    Some((tensors, meta.into_iter().collect()))
+    Some((tensors, meta))
 }
 
 /// Reads the tensors of a safetensors file that anybody may have written; `None` when it is none, or holds kinds other than
@@ -84,7 +88,7 @@ pub(super) fn decode_plain(bytes: &[u8]) -> Option<Tensors> {
     Some(tensors)
 }
 
-fn hash(views: &[(&str, TensorView)], meta: &HashMap<String, String>) -> String {
+fn hash(views: &[(&str, TensorView)], meta: &BTreeMap<String, String>) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -95,7 +99,7 @@ fn hash(views: &[(&str, TensorView)], meta: &HashMap<String, String>) -> String 
         part(format!("{:?} {:?}", view.dtype(), view.shape()).as_bytes());
         part(view.data());
     }
-    for (key, value) in meta.iter().collect::<BTreeMap<_, _>>() {
+    for (key, value) in meta {
         part(key.as_bytes());
         part(value.as_bytes());
     }
@@ -124,6 +128,17 @@ mod tests {
         let (before, after): (Vec<u32>, Vec<u32>) = (bits(&tensors[0].1), bits(&back[0].1));
         assert_eq!(before, after);
         assert_eq!(back[1].1.int64_value(&[0]), 7);
+    }
+
+    #[test]
+    fn equal_tensors_and_texts_give_equal_bytes() {
+        let bytes = || {
+            let (tensors, mut meta) = sample();
+            meta.extend((0..20).map(|i| (format!("key {i}"), i.to_string())));
+            encode(&tensors, &meta).unwrap()
+        };
+        let first = bytes();
+        assert!((0..5).all(|_| bytes() == first));
     }
 
     #[test]

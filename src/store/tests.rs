@@ -1,6 +1,7 @@
 use super::*;
 use crate::record::{Metric, Origin, Scores, Stop};
-use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
 use tch::Tensor;
 
 const RUN: &str = "0123456789abcdef0123456789abcdef";
@@ -51,6 +52,7 @@ fn manifest(rounds: usize) -> Manifest {
         seed: 8,
         stop: Stop::Finished,
         rounds,
+        digest: digest(&(1..=rounds).map(row).collect::<Vec<_>>()),
         parameters: 10,
         clients: 2,
         realised: vec![],
@@ -91,7 +93,7 @@ fn a_run_that_goes_to_its_end_leaves_rows_and_manifest_and_no_checkpoint() {
     let mut run = store.run(RUN).unwrap();
     assert_eq!(store.outcome(RUN).unwrap(), Outcome::Unfinished);
     run.append(&row(1)).unwrap();
-    run.checkpoint(&[("w".into(), Tensor::from_slice(&[1f32]))], &BTreeMap::new()).unwrap();
+    run.checkpoint(&[("w".into(), Tensor::from_slice(&[1f32]))]).unwrap();
     run.append(&row(2)).unwrap();
     run.save_model(&[("w".into(), Tensor::from_slice(&[1f32]))]).unwrap();
     run.finish(&manifest(2)).unwrap();
@@ -108,43 +110,102 @@ fn a_killed_run_goes_on_from_its_checkpoint_and_is_held_to_the_rows_beyond_it() 
     let (folder, store) = open();
     let mut run = store.run(RUN).unwrap();
     run.append(&row(1)).unwrap();
-    let meta = BTreeMap::from([("round".to_string(), "1".to_string())]);
-    run.checkpoint(&[("w".into(), Tensor::from_slice(&[2.5f32]))], &meta).unwrap();
+    run.checkpoint(&[("w".into(), Tensor::from_slice(&[2.5f32]))]).unwrap();
     run.append(&row(2)).unwrap();
     drop(run);
     let path = folder.path().join(RUNS).join(RUN).join(ROUNDS);
-    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"3,0.5,2").unwrap();
 
     let mut run = store.run(RUN).unwrap();
-    let (tensors, texts) = run.load_checkpoint().unwrap();
-    assert_eq!((tensors[0].1.double_value(&[0]), texts), (2.5, meta));
-    assert_eq!(run.truncate_after(1).unwrap(), 1);
+    let (round, tensors) = run.load_checkpoint().unwrap();
+    assert_eq!((round, tensors[0].1.double_value(&[0])), (1, 2.5));
+    let dropped = format!("{}: 7 bytes after round 2 were damaged and are dropped", path.display());
+    assert_eq!(run.take_notes(), [dropped]);
+    run.go_back_to(1).unwrap();
     assert_eq!(store.rounds(RUN).unwrap(), [row(1)]);
     assert_eq!((run.expected(1), run.expected(2), run.expected(3)), (None, Some(&row(2)), None));
     run.append(&row(2)).unwrap();
     assert_eq!(store.rounds(RUN).unwrap(), [row(1), row(2)]);
 }
 
-#[test]
-fn a_checkpoint_later_than_the_rows_is_told_by_the_count() {
-    let (_folder, store) = open();
+/// Two rows, a checkpoint after the second, and a third.
+fn interrupted() -> (tempfile::TempDir, Store, PathBuf) {
+    let (folder, store) = open();
     let mut run = store.run(RUN).unwrap();
     run.append(&row(1)).unwrap();
-    assert_eq!(run.truncate_after(5).unwrap(), 1);
-    assert_eq!(store.rounds(RUN).unwrap(), [row(1)]);
+    run.append(&row(2)).unwrap();
+    run.checkpoint(&[("w".into(), Tensor::from_slice(&[2.5f32]))]).unwrap();
+    run.append(&row(3)).unwrap();
+    let path = store.run_folder(RUN);
+    (folder, store, path)
 }
 
 #[test]
-fn a_damaged_checkpoint_is_none() {
-    let (folder, store) = open();
+fn a_checkpoint_that_does_not_fit_its_rows_is_not_used_and_a_note_says_why() {
+    let refused = |harm: &dyn Fn(&Path)| {
+        let (_folder, store, path) = interrupted();
+        harm(&path);
+        let mut run = store.run(RUN).unwrap();
+        assert!(run.load_checkpoint().is_none());
+        let shown = path.join(CHECKPOINT).display().to_string();
+        run.take_notes().last().unwrap().replace(&shown, "checkpoint")
+    };
+    let rows = |path: &Path| fs::read_to_string(path.join(ROUNDS)).unwrap();
+    let edited = refused(&|path| fs::write(path.join(ROUNDS), rows(path).replacen("1,1,2", "1,1.5,2", 1)).unwrap());
+    assert_eq!(
+        edited,
+        "checkpoint: was taken after other numbers than those of rounds.csv beside it; the run starts again"
+    );
+    let cut = refused(&|path| {
+        let text = rows(path);
+        fs::write(path.join(ROUNDS), text.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+    });
+    assert_eq!(cut, "checkpoint: is of round 2, but rounds.csv beside it has 1; the run starts again");
+    let damaged = "checkpoint: is damaged; the run starts again";
+    let bytes = |path: &Path| fs::read(path.join(CHECKPOINT)).unwrap();
+    for keep in [0, 1, 8, 100] {
+        assert_eq!(refused(&|path| fs::write(path.join(CHECKPOINT), &bytes(path)[..keep]).unwrap()), damaged);
+    }
+    // What a power cut may leave: the length of the file with nothing in it.
+    assert_eq!(refused(&|path| fs::write(path.join(CHECKPOINT), vec![0; bytes(path).len()]).unwrap()), damaged);
+}
+
+#[test]
+fn a_run_without_a_checkpoint_starts_again_without_a_word() {
+    let (_folder, store) = open();
     let mut run = store.run(RUN).unwrap();
     assert!(run.load_checkpoint().is_none());
-    run.checkpoint(&[("w".into(), Tensor::from_slice(&[1f32]))], &BTreeMap::new()).unwrap();
-    let path = folder.path().join(RUNS).join(RUN).join(CHECKPOINT);
-    let bytes = fs::read(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(run.load_checkpoint().is_none());
+    assert!(run.take_notes().is_empty());
+}
+
+#[test]
+fn what_killed_processes_left_is_swept_up_and_files_of_others_stay() {
+    let (folder, store, path) = interrupted();
+    drop(store);
+    for place in [folder.path(), &path] {
+        fs::write(place.join(".fedrobust-abc.tmp"), "x").unwrap();
+        fs::write(place.join("mine.tmp"), "x").unwrap();
+    }
+    let store = Store::open(folder.path()).unwrap();
+    store.run(RUN).unwrap();
+    assert!(!path.join(".fedrobust-abc.tmp").exists() && path.join("mine.tmp").exists());
+    let fresh = folder.path().join(".fedrobust-abc.tmp");
+    assert!(fresh.exists(), "a report may be writing it at this moment");
+    assert!(folder.path().join("mine.tmp").exists());
+    files::sweep_up(folder.path(), true);
+    assert!(!fresh.exists());
+}
+
+#[test]
+fn opening_a_run_again_takes_its_manifest_away() {
+    let (_folder, store, path) = interrupted();
+    store.run(RUN).unwrap().finish(&manifest(3)).unwrap();
+    assert!(matches!(store.outcome(RUN).unwrap(), Outcome::Whole(_)));
+    store.run(RUN).unwrap();
+    assert_eq!(store.outcome(RUN).unwrap(), Outcome::Unfinished);
+    assert_eq!(store.rounds(RUN).unwrap().len(), 3, "its rows stay, and are what is computed again is held against");
+    assert!(!path.join(CHECKPOINT).exists());
 }
 
 #[test]
@@ -160,6 +221,12 @@ fn a_manifest_that_is_cut_edited_or_disagrees_with_its_rows_is_not_a_finished_ru
         fs::write(&path, text).unwrap();
         assert_eq!(store.outcome(RUN).unwrap(), Outcome::Damaged(edited.clone()));
     }
+    let edited = fs::read_to_string(path.with_file_name(ROUNDS)).unwrap().replacen("1,1,2", "1,1.5,2", 1);
+    run.finish(&manifest(1)).unwrap();
+    fs::write(path.with_file_name(ROUNDS), edited).unwrap();
+    let other = "tells of other numbers than rounds.csv beside it, so one of the two was edited";
+    let other = format!("{}: {other}; the run counts as not finished", path.display());
+    assert_eq!(store.outcome(RUN).unwrap(), Outcome::Damaged(other));
     run.finish(&manifest(7)).unwrap();
     let disagrees = "tells of 7 rounds, but rounds.csv beside it has 1; the run counts as not finished";
     assert_eq!(store.outcome(RUN).unwrap(), Outcome::Damaged(format!("{}: {disagrees}", path.display())));
@@ -219,7 +286,9 @@ fn a_folder_that_holds_no_results_or_another_format_is_refused() {
         )
     );
     fs::write(&path, "{").unwrap();
-    assert_eq!(message(), format!("{}: is damaged; remove it and run the scenario again", path.display()));
+    let again = "run the scenario again into this folder: it writes the plan anew and keeps finished runs";
+    let damaged = format!("{}: is damaged (it is not JSON with a format); {again}", path.display());
+    assert_eq!(message(), damaged);
     let absent = folder.path().join("absent");
     let error = Store::read(&absent).unwrap_err();
     assert_eq!(
@@ -238,4 +307,62 @@ fn plots_of_an_earlier_report_go_and_files_of_others_stay() {
     let mut names: Vec<_> = fs::read_dir(folder.path().join(PLOTS)).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["mine.svg", "robustness.svg"]);
+}
+
+#[test]
+fn a_damaged_plan_is_noted_and_written_anew_by_a_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in ["", "{", "{\"format\"", "\0\0\0\0"] {
+        fs::write(folder.path().join(PLAN), text).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let note = format!("{}: was damaged and is written anew", folder.path().join(PLAN).display());
+        assert_eq!(store.notes(), [note]);
+        store.write_plan(&plan(), "").unwrap();
+        assert_eq!(store.plan().unwrap(), plan());
+    }
+}
+
+#[test]
+fn a_plan_that_does_not_hold_together_is_refused() {
+    let axis = |labels: usize, numbers: Option<usize>| crate::record::Axis {
+        path: "train.rounds".into(),
+        labels: vec!["1".into(); labels],
+        numbers: numbers.map(|n| vec![1.0; n]),
+    };
+    let run = |point: usize, fingerprint: &str| crate::record::RunInfo {
+        point,
+        seed: 8,
+        rounds: 3,
+        fingerprint: fingerprint.into(),
+    };
+    let grid = |axis, cells: &[(Vec<usize>, usize)]| crate::record::Grid { axes: vec![axis], cells: cells.to_vec() };
+    let point = crate::record::PointInfo { strategy: "fedavg".into(), settings: vec![] };
+    let sound = Plan {
+        points: vec![point],
+        runs: vec![run(0, RUN)],
+        grids: vec![grid(axis(1, Some(1)), &[(vec![0], 0)])],
+        ..plan()
+    };
+    let said = |plan: Plan| {
+        let (folder, store) = open();
+        store.write_plan(&plan, "").unwrap();
+        let said = store.plan().err().map(|e| e.to_string());
+        said.map(|text| text.replace(&folder.path().join(PLAN).display().to_string(), "plan"))
+    };
+    assert_eq!(said(sound.clone()), None);
+    let again = "run the scenario again into this folder: it writes the plan anew and keeps finished runs";
+    let refused = |plan: Plan, why: &str| assert_eq!(said(plan), Some(format!("plan: is damaged ({why}); {again}")));
+    for name in ["../../../../etc/../../../../tmp/abc", "0123456789ABCDEF0123456789abcdef", "", "0123"] {
+        refused(
+            Plan { runs: vec![run(0, name)], ..sound.clone() },
+            &format!("the fingerprint {name:?} is not 32 hex digits"),
+        );
+    }
+    refused(Plan { runs: vec![run(1, RUN)], ..sound.clone() }, "a run is of point 1 of 1");
+    let grids = |grid| Plan { grids: vec![grid], ..sound.clone() };
+    refused(grids(grid(axis(0, None), &[])), "the axis train.rounds has 0 labels and 0 numbers");
+    refused(grids(grid(axis(2, Some(1)), &[])), "the axis train.rounds has 2 labels and 1 numbers");
+    refused(grids(grid(axis(1, None), &[(vec![1], 0)])), "there is no cell [1] with point 0");
+    refused(grids(grid(axis(1, None), &[(vec![0, 0], 0)])), "there is no cell [0, 0] with point 0");
+    refused(grids(grid(axis(1, None), &[(vec![0], 1)])), "there is no cell [0] with point 1");
 }

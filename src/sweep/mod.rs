@@ -2,33 +2,54 @@
 
 pub mod estimate;
 pub mod outline;
+pub mod shard;
 mod sources;
 pub mod study;
 pub mod wave;
 
+#[cfg(test)]
+mod tests;
+
 use crate::fault::Result;
+use crate::lane::task::caught;
 use crate::lane::torch::TorchEngine;
 use crate::record::{Event, FORMAT, Manifest, Origin, Stop};
+use crate::run::world::World;
 use crate::run::{PICTURED, Run};
 use crate::store::{Outcome, RunWriter, Store, same_result};
 use crate::strategy::Shape;
+use shard::Shard;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use study::{NUMERICS, Study};
 use tch::Device;
 use wave::{Seat, Workers, play};
 
 /// How a sweep uses the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Worker threads on the CPU.
     pub threads: usize,
+    /// Which runs.
+    pub shard: Shard,
+    /// Set by whoever wants the sweep to end after the round under way, with everything saved.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Options {
+    /// All runs on so many threads.
+    pub fn threads(threads: usize) -> Self {
+        Self { threads, shard: Shard::WHOLE, stop: Arc::default() }
+    }
 }
 
 /// How a sweep ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ended {
+    /// Runs that were to be done: all of the plan, or the shard's.
+    pub runs: usize,
     /// Runs that were finished before.
     pub before: usize,
     /// Runs finished now.
@@ -37,7 +58,9 @@ pub struct Ended {
     pub diverged: Vec<(String, usize)>,
     /// Runs that failed, with the label, the round and the message.
     pub failed: Vec<(String, usize, String)>,
-    /// What was noticed on the way: damaged manifests, rows that differ from those of an earlier attempt.
+    /// Whether it was stopped before its end.
+    pub stopped: bool,
+    /// What was noticed on the way: damaged files, rows that differ from those of an earlier attempt.
     pub notes: Vec<String>,
 }
 
@@ -46,26 +69,19 @@ struct Place {
     run: usize,
     writer: RunWriter,
     checkpointed: Instant,
-    seconds: f64,
-    bytes: u64,
-    rounds: usize,
 }
 
 /// Runs everything that is not finished yet.
 ///
 /// # Errors
 /// The store cannot be written. Runs that fail by themselves do not end the sweep: they are in what it returns.
-pub fn run(study: &Study, store: &Store, options: Options, watch: &mut dyn FnMut(&Event)) -> Result<Ended> {
+pub fn run(study: &Study, store: &Store, options: &Options, watch: &mut dyn FnMut(&Event)) -> Result<Ended> {
     store.write_plan(&study.plan, &study.loaded.resolved)?;
-    let mut ended = Ended::default();
+    let mut ended = Ended { notes: store.notes().to_vec(), ..Ended::default() };
     let mut waiting = VecDeque::new();
-    let mut named = BTreeSet::new();
-    for (index, run) in study.plan.runs.iter().enumerate() {
-        // Points that read equal data from two files have the same runs.
-        if !named.insert(&run.fingerprint) {
-            continue;
-        }
-        match store.outcome(&run.fingerprint)? {
+    for index in distinct(study).into_iter().enumerate().filter(|(i, _)| options.shard.takes(*i)).map(|(_, run)| run) {
+        ended.runs += 1;
+        match store.outcome(&study.plan.runs[index].fingerprint)? {
             Outcome::Whole(manifest) if !runs_again(study, store, index, &manifest) => ended.before += 1,
             Outcome::Whole(_) | Outcome::Unfinished => waiting.push_back(index),
             Outcome::Damaged(why) => {
@@ -75,9 +91,15 @@ pub fn run(study: &Study, store: &Store, options: Options, watch: &mut dyn FnMut
         }
     }
     let rounds = waiting.iter().map(|&run| study.spec(run).train.rounds).sum();
-    watch(&Event::Started { runs: study.plan.runs.len(), done: ended.before, rounds });
+    watch(&Event::Started { runs: ended.runs, done: ended.before, rounds });
     Sweep::new(study, store, options)?.go(waiting, &mut ended, watch)?;
     Ok(ended)
+}
+
+/// The runs of a plan, each once: points that read equal data from two files have the same.
+fn distinct(study: &Study) -> Vec<usize> {
+    let mut named = BTreeSet::new();
+    (0..study.plan.runs.len()).filter(|&run| named.insert(&study.plan.runs[run].fingerprint)).collect()
 }
 
 /// A finished run is repeated in two cases: it failed (the cause may be gone), or its model is wanted only now.
@@ -98,6 +120,7 @@ fn keeps_model(study: &Study, run: usize) -> bool {
 struct Sweep<'a> {
     study: &'a Study,
     store: &'a Store,
+    stop: &'a AtomicBool,
     workers: Workers,
     threads: usize,
     engines: Vec<TorchEngine>,
@@ -108,13 +131,14 @@ struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    fn new(study: &'a Study, store: &'a Store, options: Options) -> Result<Self> {
+    fn new(study: &'a Study, store: &'a Store, options: &'a Options) -> Result<Self> {
         let on_cpu = study.device() == Device::Cpu;
         let threads = if on_cpu { options.threads.max(1) } else { 0 };
         let budget = estimate::budget(study, threads)?;
         let workers = Workers::new(threads)?;
         let (seats, lanes) = (budget.runs, budget.lanes);
-        Ok(Self { study, store, workers, threads, engines: Vec::new(), by_key: BTreeMap::new(), seats, lanes })
+        let stop = options.stop.as_ref();
+        Ok(Self { study, store, stop, workers, threads, engines: Vec::new(), by_key: BTreeMap::new(), seats, lanes })
     }
 
     fn go(mut self, mut waiting: VecDeque<usize>, ended: &mut Ended, watch: &mut dyn FnMut(&Event)) -> Result<()> {
@@ -124,9 +148,10 @@ impl<'a> Sweep<'a> {
             while seats.len() < self.seats
                 && let Some(run) = waiting.pop_front()
             {
-                let (seat, place) = self.seat(run, ended)?;
-                seats.push(seat);
-                places.push(place);
+                if let Some((seat, place)) = self.seat(run, ended, watch)? {
+                    seats.push(seat);
+                    places.push(place);
+                }
             }
             if seats.is_empty() {
                 return Ok(());
@@ -138,37 +163,52 @@ impl<'a> Sweep<'a> {
                     places.swap_remove(i);
                 }
             }
+            if self.stop.load(Ordering::Relaxed) && !(seats.is_empty() && waiting.is_empty()) {
+                ended.stopped = true;
+                return seats.iter().zip(&mut places).try_for_each(|(seat, place)| checkpoint(seat, place));
+            }
         }
     }
 
-    /// Builds a run, from its checkpoint where there is one.
-    fn seat(&mut self, index: usize, ended: &mut Ended) -> Result<(Seat, Place)> {
+    /// Builds a run, from its checkpoint where there is one; one that cannot be built has failed.
+    fn seat(
+        &mut self,
+        index: usize,
+        ended: &mut Ended,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<Option<(Seat, Place)>> {
+        let info = &self.study.plan.runs[index];
+        let mut writer = self.store.run(&info.fingerprint)?;
+        let built = caught(|| self.build(index, &mut writer));
+        let label = self.study.label(index);
+        ended.notes.extend(writer.take_notes().into_iter().map(|note| format!("{label}: {note}")));
+        match built {
+            Ok((run, engine)) => {
+                writer.go_back_to(run.round())?;
+                Ok(Some((Seat::new(run, engine), Place { run: index, writer, checkpointed: Instant::now() })))
+            }
+            Err(error) => {
+                writer.go_back_to(0)?;
+                let mut place = Place { run: index, writer, checkpointed: Instant::now() };
+                let stop = Stop::Failed { round: 1, message: error.to_string() };
+                self.ends(None, &mut place, stop, ended, watch)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn build(&mut self, index: usize, writer: &mut RunWriter) -> Result<(Run, usize)> {
         let info = &self.study.plan.runs[index];
         let engine = self.engine(info.point)?;
         let world = Arc::new(self.study.world(info.point, info.seed)?);
-        let mut run = Run::new(self.study.spec(index), world, &self.engines[engine]);
-        let mut writer = self.store.run(&info.fingerprint)?;
-        let mut round = 0;
-        if let Some((state, meta)) = writer.load_checkpoint()
-            && let Some(saved) = meta.get("round").and_then(|round| round.parse().ok())
-            && self.store.rounds(&info.fingerprint)?.len() >= saved
+        let mut run = Run::new(self.study.spec(index), world.clone(), &self.engines[engine]);
+        if let Some((round, state)) = writer.load_checkpoint()
+            && let Err(error) = run.restore(round, state)
         {
-            match run.restore(saved, state) {
-                Ok(()) => round = saved,
-                Err(error) => ended.notes.push(format!("{}: {error}; it starts again", self.study.label(index))),
-            }
+            writer.note(format!("{error}; the run starts again"));
+            run = Run::new(self.study.spec(index), world, &self.engines[engine]);
         }
-        writer.truncate_after(round)?;
-        let earlier = self.store.rounds(&info.fingerprint)?;
-        let place = Place {
-            run: index,
-            writer,
-            checkpointed: Instant::now(),
-            seconds: earlier.iter().map(|row| row.seconds).sum(),
-            bytes: earlier.iter().map(|row| row.bytes).sum(),
-            rounds: round,
-        };
-        Ok((Seat { run, engine, broken: None, row: None }, place))
+        Ok((run, engine))
     }
 
     fn engine(&mut self, point: usize) -> Result<usize> {
@@ -189,74 +229,89 @@ impl<'a> Sweep<'a> {
         ended: &mut Ended,
         watch: &mut dyn FnMut(&Event),
     ) -> Result<bool> {
-        let label = self.study.label(place.run);
         if let Some(row) = seat.row.take() {
             if let Some(expected) = place.writer.expected(row.round)
                 && !same_result(expected, &row)
             {
-                ended.notes.push(format!(
-                    "{label}: round {} came out different from the row of an earlier attempt",
-                    row.round
-                ));
+                let (label, round) = (self.study.label(place.run), row.round);
+                ended
+                    .notes
+                    .push(format!("{label}: round {round} came out different from the row of an earlier attempt"));
             }
             place.writer.append(&row)?;
-            place.seconds += row.seconds;
-            place.bytes += row.bytes;
-            place.rounds = row.round;
-            watch(&Event::Round { run: label.clone(), round: row.round });
+            watch(&Event::Round { run: place.run, row: Box::new(row) });
         }
         let Some(stop) = seat.broken.clone().or_else(|| seat.run.stop().cloned()) else {
-            self.checkpoint(seat, place)?;
+            let scenario = self.study.scenario(self.study.plan.runs[place.run].point);
+            if place.checkpointed.elapsed() >= Duration::from_secs_f64(scenario.checkpoint_seconds) {
+                checkpoint(seat, place)?;
+            }
             return Ok(false);
         };
-        self.finish(seat, place, &label, stop.clone())?;
+        self.ends(Some(seat), place, stop, ended, watch)?;
+        Ok(true)
+    }
+
+    /// Writes the manifest of a run that ended, or that could not be built, and tells of it.
+    fn ends(
+        &self,
+        seat: Option<&Seat>,
+        place: &mut Place,
+        stop: Stop,
+        ended: &mut Ended,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<()> {
+        let label = self.study.label(place.run);
+        if let Some(seat) = seat
+            && keeps_model(self.study, place.run)
+            && stop == Stop::Finished
+        {
+            let model = self.study.model(self.study.plan.runs[place.run].point);
+            place.writer.save_model(&model.layout.split(seat.run.weights()))?;
+        }
+        let manifest = self.manifest(seat.map(|seat| &seat.run), place, &label, stop.clone());
+        place.writer.finish(&manifest)?;
         match &stop {
             Stop::Finished => ended.finished += 1,
             Stop::Diverged { round } => ended.diverged.push((label.clone(), *round)),
             Stop::Failed { round, message } => ended.failed.push((label.clone(), *round, message.clone())),
         }
-        watch(&Event::Ended { run: label, stop });
-        Ok(true)
-    }
-
-    fn checkpoint(&self, seat: &Seat, place: &mut Place) -> Result<()> {
-        let scenario = self.study.scenario(self.study.plan.runs[place.run].point);
-        if place.checkpointed.elapsed() < Duration::from_secs_f64(scenario.checkpoint_seconds) {
-            return Ok(());
-        }
-        let meta = BTreeMap::from([("round".to_string(), seat.run.round().to_string())]);
-        place.writer.checkpoint(&seat.run.state(), &meta)?;
-        place.checkpointed = Instant::now();
+        watch(&Event::Ended { run: place.run, label, stop });
         Ok(())
     }
 
-    fn finish(&self, seat: &Seat, place: &mut Place, label: &str, stop: Stop) -> Result<()> {
+    fn manifest(&self, run: Option<&Run>, place: &Place, label: &str, stop: Stop) -> Manifest {
         let info = &self.study.plan.runs[place.run];
-        let model = self.study.model(info.point);
-        if keeps_model(self.study, place.run) && stop == Stop::Finished {
-            place.writer.save_model(&model.layout.split(seat.run.weights()))?;
-        }
-        let world = seat.run.world();
-        let pictured = world.clients.len() <= PICTURED;
-        place.writer.finish(&Manifest {
+        let (rows, world) = (place.writer.rows(), run.map(Run::world));
+        let pictured = world.filter(|world| world.clients.len() <= PICTURED);
+        let names = |world: &World| world.clients.iter().map(|client| client.name.clone()).collect();
+        Manifest {
             format: FORMAT,
             fingerprint: info.fingerprint.clone(),
             label: label.to_string(),
             seed: info.seed,
             stop,
-            rounds: place.rounds,
-            parameters: model.parameters(),
-            clients: world.clients.len(),
-            realised: world.realised.clone(),
-            client_scores: seat.run.client_scores().to_vec(),
-            dev_client_scores: seat.run.dev_client_scores().to_vec(),
-            class_counts: if pictured { world.class_counts() } else { Vec::new() },
-            client_names: if pictured { world.clients.iter().map(|c| c.name.clone()).collect() } else { Vec::new() },
-            bytes: place.bytes,
+            rounds: rows.len(),
+            digest: place.writer.digest(),
+            parameters: self.study.model(info.point).parameters(),
+            clients: world.map_or(0, |world| world.clients.len()),
+            realised: world.map(|world| world.realised.clone()).unwrap_or_default(),
+            client_scores: run.map(|run| run.client_scores().to_vec()).unwrap_or_default(),
+            dev_client_scores: run.map(|run| run.dev_client_scores().to_vec()).unwrap_or_default(),
+            class_counts: pictured.map(World::class_counts).unwrap_or_default(),
+            client_names: pictured.map(names).unwrap_or_default(),
+            bytes: rows.iter().map(|row| row.bytes).sum(),
             origin: origin(self.study.device(), self.threads),
-            seconds: place.seconds,
-        })
+            seconds: rows.iter().map(|row| row.seconds).sum(),
+        }
     }
+}
+
+/// Saves what a run goes on from.
+fn checkpoint(seat: &Seat, place: &mut Place) -> Result<()> {
+    place.writer.checkpoint(&seat.run.state())?;
+    place.checkpointed = Instant::now();
+    Ok(())
 }
 
 /// Versions and machine behind a run.

@@ -163,7 +163,8 @@ fn plan(
                 device: device::kind(device, device::tf32()),
                 files: &files,
             };
-            runs.push(RunInfo { point: index, seed, fingerprint: fingerprint(&identity) });
+            let rounds = point.scenario.train.rounds;
+            runs.push(RunInfo { point: index, seed, rounds, fingerprint: fingerprint(&identity) });
         }
     }
     Ok(Plan {

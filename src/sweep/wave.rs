@@ -1,6 +1,7 @@
 //! One lock-step of many runs: everybody's lanes train together, then everybody aggregates, then everybody is scored.
 
 use crate::fault::Result;
+use crate::lane::task::caught;
 use crate::lane::torch::TorchEngine;
 use crate::lane::{Broken, Engine, Scored, Task, Trained};
 use crate::record::{RoundRow, Stop};
@@ -15,6 +16,8 @@ pub struct Seat {
     pub run: Run,
     /// Index of its engine.
     pub engine: usize,
+    /// The round under way, from 1.
+    round: usize,
     /// Why it had to stop before its time.
     pub broken: Option<Stop>,
     /// The row of the round just ended.
@@ -59,12 +62,17 @@ impl Workers {
         (done, broken)
     }
 
-    /// Something for each seat that is still whole.
-    fn each(&self, seats: &mut [Seat], work: impl Fn(&mut Seat) + Sync) {
+    /// Something for each seat that is still whole; an error or a panic breaks that seat and no other.
+    fn each(&self, seats: &mut [Seat], work: impl Fn(&mut Seat) -> Result<()> + Sync) {
         let whole = |seat: &&mut Seat| seat.broken.is_none();
+        let guarded = |seat: &mut Seat| {
+            if let Err(error) = caught(|| work(seat)) {
+                seat.breaks(&error.to_string());
+            }
+        };
         match &self.pool {
-            Some(pool) => pool.install(|| seats.par_iter_mut().filter(whole).for_each(&work)),
-            None => seats.iter_mut().filter(whole).for_each(work),
+            Some(pool) => pool.install(|| seats.par_iter_mut().filter(whole).for_each(guarded)),
+            None => seats.iter_mut().filter(whole).for_each(guarded),
         }
     }
 }
@@ -81,14 +89,12 @@ fn in_turn<T: Send>(tasks: Vec<Task<T>>) -> Vec<std::result::Result<Vec<T>, Brok
 /// Plays one round of every seat. Afterwards each seat has its row, or says how it broke.
 pub fn play(seats: &mut [Seat], engines: &[TorchEngine], workers: &Workers) {
     let started = Instant::now();
+    seats.iter_mut().for_each(|seat| seat.round = seat.run.round() + 1);
     let tasks = by_engine(seats, engines, |seat| seat.run.jobs(), Engine::train);
     let (trained, broken) = workers.perform(tasks);
     mark(seats, broken);
     let trained = Inbox::new(trained, |t: &Trained| t.run);
-    workers.each(seats, |seat| {
-        let result = seat.run.absorb(trained.take(seat.run.spec().index));
-        seat.settle(result);
-    });
+    workers.each(seats, |seat| seat.run.absorb(trained.take(seat.run.spec().index)));
 
     let tasks = by_engine(seats, engines, |seat| seat.run.evaluations(), Engine::evaluate);
     let (scored, broken) = workers.perform(tasks);
@@ -96,19 +102,21 @@ pub fn play(seats: &mut [Seat], engines: &[TorchEngine], workers: &Workers) {
     let scored = Inbox::new(scored, |s: &Scored| s.run);
     let seconds = started.elapsed().as_secs_f64() / seats.len().max(1) as f64;
     workers.each(seats, |seat| {
-        let scored = scored.take(seat.run.spec().index);
-        match seat.run.record(&scored, seconds) {
-            Ok(row) => seat.row = Some(row),
-            Err(error) => seat.settle(Err(error)),
-        }
+        seat.row = Some(seat.run.record(&scored.take(seat.run.spec().index), seconds)?);
+        Ok(())
     });
 }
 
 impl Seat {
-    fn settle(&mut self, result: Result<()>) {
-        if let Err(error) = result {
-            self.broken = Some(Stop::Failed { round: self.run.round() + 1, message: error.to_string() });
-        }
+    /// A run before the next round that it plays.
+    pub fn new(run: Run, engine: usize) -> Self {
+        Self { run, engine, round: 0, broken: None, row: None }
+    }
+
+    /// Breaks in the round under way; what broke first is what is told.
+    fn breaks(&mut self, message: &str) {
+        let round = self.round;
+        self.broken.get_or_insert_with(|| Stop::Failed { round, message: message.to_string() });
     }
 }
 
@@ -121,7 +129,10 @@ fn by_engine<J, T>(
 ) -> Vec<Task<T>> {
     let mut jobs: BTreeMap<usize, Vec<J>> = BTreeMap::new();
     for seat in seats.iter_mut().filter(|seat| seat.broken.is_none()) {
-        jobs.entry(seat.engine).or_default().extend(ask(seat));
+        match caught(|| Ok(ask(seat))) {
+            Ok(wanted) => jobs.entry(seat.engine).or_default().extend(wanted),
+            Err(error) => seat.breaks(&error.to_string()),
+        }
     }
     jobs.into_iter().flat_map(|(engine, jobs)| pack(&engines[engine], jobs)).collect()
 }
@@ -129,8 +140,7 @@ fn by_engine<J, T>(
 fn mark(seats: &mut [Seat], broken: Vec<Broken>) {
     for Broken { runs, message } in broken {
         for seat in seats.iter_mut().filter(|seat| runs.contains(&seat.run.spec().index)) {
-            let round = seat.run.round() + 1;
-            seat.broken.get_or_insert_with(|| Stop::Failed { round, message: message.clone() });
+            seat.breaks(&message);
         }
     }
 }

@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The tiny scenario with so many rounds, and a checkpoint after each.
-fn long(rounds: usize) -> String {
+pub fn long(rounds: usize) -> String {
     TINY.replace("rounds = 3", &format!("rounds = {rounds}")).replace("seeds", "checkpoint-seconds = 0\nseeds")
 }
 
 /// Waits until something is so; tests of the time it takes would not hold on a busy machine.
-fn wait_until(mut so: impl FnMut() -> bool) {
+pub fn wait_until(mut so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !so() {
         assert!(started.elapsed() < Duration::from_secs(120), "waited in vain");
@@ -21,10 +21,10 @@ fn wait_until(mut so: impl FnMut() -> bool) {
 }
 
 /// Kills its child in the end, whatever the test does.
-struct Started(Child);
+pub struct Started(pub Child);
 
 impl Started {
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().unwrap();
         assert_eq!(self.0.wait().unwrap().code(), None, "it ended before it was killed");
     }
@@ -37,7 +37,7 @@ impl Drop for Started {
     }
 }
 
-fn start(bench: &Bench, out: &str) -> Started {
+pub fn start(bench: &Bench, out: &str) -> Started {
     let mut command = bench.command(&["run", "x.toml", "--device", "cpu", "--out", out]);
     Started(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
@@ -98,7 +98,7 @@ fn strip(summary: &str) -> String {
 }
 
 /// The lines of every run's rounds, header left out.
-fn rows(runs: &Path) -> Vec<Vec<String>> {
+pub fn rows(runs: &Path) -> Vec<Vec<String>> {
     let folders = fs::read_dir(runs).into_iter().flatten().flatten();
     let texts = folders.filter_map(|run| fs::read_to_string(run.path().join("rounds.csv")).ok());
     texts.map(|text| text.lines().skip(1).map(str::to_string).collect()).collect()

@@ -72,3 +72,27 @@ fn the_numbers_of_a_small_run_stay() {
     bench.run("again", &[]);
     assert_eq!(bench.rounds("again"), bench.rounds("out"), "on one machine every byte stays");
 }
+
+#[test]
+fn a_gpu_gives_the_numbers_of_the_cpu_within_a_bound() {
+    let bench = Bench::new(SCENARIO);
+    let gpu = bench.ran(&["run", "x.toml", "--device", "cuda", "--out", "gpu"]);
+    if gpu.code == Some(3) {
+        eprintln!("skipped: this machine shows no CUDA device to libtorch");
+        return;
+    }
+    assert_eq!(gpu.code, Some(0), "{}", gpu.err);
+    bench.run("cpu", &[]);
+    let (gpu, cpu) = (table(&bench.read("gpu/rounds.csv")), table(&bench.read("cpu/rounds.csv")));
+    assert_eq!(gpu.len(), cpu.len());
+    for (gpu, cpu) in gpu.iter().zip(&cpu) {
+        for (column, value) in gpu.iter().filter(|(column, _)| !["seconds", "fingerprint"].contains(&column.as_str())) {
+            let bound = if column.ends_with("loss") { 1e-3 } else { 0.05 };
+            let near = match (value.parse::<f64>(), cpu[column].parse::<f64>()) {
+                (Ok(value), Ok(expected)) => (value - expected).abs() <= bound,
+                _ => *value == cpu[column],
+            };
+            assert!(near, "{column}: {value} on the GPU, {} on the CPU", cpu[column]);
+        }
+    }
+}

@@ -2,8 +2,11 @@
 
 mod absent;
 mod bad_input;
+mod browser;
 mod cli;
+mod cluster;
 mod compare;
+mod damage;
 mod docs;
 mod faults;
 mod fedmultimodal;
@@ -11,6 +14,8 @@ mod fixture;
 mod floors;
 mod gate;
 mod golden;
+mod hostile;
+mod kill;
 mod list;
 mod objectives;
 mod pytorch;
@@ -20,5 +25,7 @@ mod results;
 mod rules;
 mod scenarios;
 mod server;
+mod shards;
+mod streams;
 mod support;
 mod traces;

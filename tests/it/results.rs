@@ -107,10 +107,12 @@ fn a_report_draws_everything_again() {
 fn results_are_the_same_at_any_number_of_threads_alone_or_together_and_in_any_order() {
     let bench = Bench::new(&grid(GRID));
     bench.run("one", &["--threads", "1"]);
-    bench.run("two", &["--threads", "2"]);
     let rows = bench.rounds("one");
     assert_eq!(rows.len(), 24);
-    assert_eq!(bench.rounds("two"), rows);
+    for threads in ["2", "8"] {
+        bench.run(threads, &["--threads", threads]);
+        assert_eq!(bench.rounds(threads), rows, "{threads} threads");
+    }
 
     let reversed = "\n[[grid]]\nstrategy = [\"median\", \"fedavg\"]\n\"corrupt.missing-labels.rate\" = [0.5, 0.0]\n";
     bench.write("x.toml", &grid(reversed).replace("seeds = [1, 2]", "seeds = [2, 1]"));

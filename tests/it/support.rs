@@ -1,6 +1,9 @@
 //! What the command-line tests share: the binary, a tiny scenario, npz files, tables.
 
+use fedrobust::record::Event;
+use fedrobust::store::Store;
 use fedrobust::sweep::study::Study;
+use fedrobust::sweep::{self, Ended, Options};
 use npyz::npz::NpzWriter;
 use npyz::{AutoSerialize, WriterBuilder};
 use std::fs::{self, File};
@@ -143,5 +146,63 @@ impl Npz {
 
     pub fn done(mut self) {
         self.0.zip_writer().finish().unwrap();
+    }
+}
+
+/// What a sweep in this process is asked for besides its scenario.
+#[derive(Clone, Default)]
+pub struct Asked {
+    /// `--set` arguments.
+    pub sets: Vec<String>,
+    /// `K/N`; everything where empty.
+    pub shard: String,
+    /// Stop after so many rows.
+    pub rows: Option<usize>,
+}
+
+impl Bench {
+    /// Sweeps `x.toml` into `out` in this process, on one thread: starting the binary takes a third of a second.
+    pub fn sweep(&self, out: &str, asked: &Asked) -> Ended {
+        let sets: Vec<&str> = asked.sets.iter().map(String::as_str).collect();
+        let study = self.checked(&sets).unwrap();
+        let store = Store::open(&self.path(out)).unwrap();
+        let mut options = Options::threads(1);
+        if !asked.shard.is_empty() {
+            options.shard = asked.shard.parse().unwrap();
+        }
+        let (stop, mut seen) = (options.stop.clone(), 0);
+        let mut watch = |event: &Event| {
+            seen += usize::from(matches!(event, Event::Round { .. }));
+            stop.store(asked.rows.is_some_and(|rows| seen >= rows), std::sync::atomic::Ordering::Relaxed);
+        };
+        sweep::run(&study, &store, &options, &mut watch).unwrap()
+    }
+
+    /// The three tables of a folder without times, one text.
+    pub fn tables(&self, out: &str) -> String {
+        let rows = |name: &str| -> Vec<String> {
+            let text = self.read(&format!("{out}/{name}"));
+            let timed = text.lines().next().unwrap().ends_with(",seconds");
+            let untimed = |line: &str| match timed {
+                true => line.rsplit_once(',').unwrap().0.to_string(),
+                false => line.to_string(),
+            };
+            text.lines().map(untimed).collect()
+        };
+        ["runs.csv", "rounds.csv", "summary.csv"].map(|name| rows(name).join("\n")).join("\n\n")
+    }
+
+    /// Copies a folder.
+    pub fn copy(&self, from: &str, to: &str) {
+        for entry in fs::read_dir(self.path(from)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let (from, to) = (format!("{from}/{name}"), format!("{to}/{name}"));
+            if self.path(&from).is_dir() {
+                self.copy(&from, &to);
+            } else {
+                fs::create_dir_all(self.path(&to).parent().unwrap()).unwrap();
+                fs::copy(self.path(&from), self.path(&to)).unwrap();
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Matrices from and to files: `.npy` or `.csv`.
 
-use fedrobust::fault::{Error, Result};
+use crate::fault::{Error, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -30,14 +30,14 @@ pub fn read(path: &Path) -> Result<Tensor> {
 ///
 /// # Errors
 /// A file that cannot be written or is not `.npy`; what was there before then stays.
-pub fn write(rows: &Tensor, path: Option<&Path>) -> Result<()> {
+pub fn write(rows: &Tensor, path: Option<&Path>, print: impl Fn(&str)) -> Result<()> {
     let (n, columns) = rows.size2()?;
     let single = rows.kind() == Kind::Float;
     let values = Vec::<f64>::try_from(rows.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_reshape([-1_i64])?)?;
     let Some(path) = path else {
         let number = |x: &f64| if single { (*x as f32).to_string() } else { x.to_string() };
         for row in values.chunks(columns.max(1) as usize) {
-            super::say(&row.iter().map(number).collect::<Vec<_>>().join(","));
+            print(&row.iter().map(number).collect::<Vec<_>>().join(","));
         }
         return Ok(());
     };
@@ -226,7 +226,7 @@ mod tests {
         let csv = file("same.csv", "1, 2.5,-3e-7\n4,0.1,inf\n");
         let rows = read(&csv).unwrap();
         let npy = csv.with_extension("npy");
-        write(&rows, Some(&npy)).unwrap();
+        write(&rows, Some(&npy), |_| {}).unwrap();
         assert_eq!(read(&npy).unwrap(), rows);
         assert_eq!(rows, Tensor::from_slice2(&[[1.0, 2.5, -3e-7], [4.0, 0.1, f64::INFINITY]]));
         [csv, npy].iter().for_each(|path| std::fs::remove_file(path).unwrap());

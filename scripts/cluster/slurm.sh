@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# A sweep as a SLURM job array: one shard a task. docs/cluster.md tells how.
+#   sbatch --array=1-16 scripts/cluster/slurm.sh scenarios/quickstart.toml [RESULTS]
+#SBATCH --job-name=fedrobust
+#SBATCH --array=1-16
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=4G
+#SBATCH --time=04:00:00
+#SBATCH --output=fedrobust-%A-%a.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+# Two minutes before the time is up: the sweep ends after its round with everything saved, and the task queues again.
+#SBATCH --signal=B:TERM@120
+set -euo pipefail
+
+scenario=${1:?usage: sbatch --array=1-N slurm.sh SCENARIO.toml [RESULTS]}
+results=${2:-results/$(basename "$scenario" .toml)}
+part=$SLURM_ARRAY_TASK_ID of=$SLURM_ARRAY_TASK_COUNT
+
+"${FEDROBUST:-fedrobust}" run "$scenario" --shard "$part/$of" --out "$results-shards/$part-of-$of" \
+    --threads "${SLURM_CPUS_PER_TASK:-1}" --quiet &
+sweep=$!
+trap 'kill -TERM "$sweep"' TERM
+code=0
+wait "$sweep" || code=$?
+# The signal ended the wait, not the sweep.
+if kill -0 "$sweep" 2>/dev/null; then
+    code=0
+    wait "$sweep" || code=$?
+fi
+if [ "$code" -eq 130 ]; then
+    scontrol requeue "${SLURM_ARRAY_JOB_ID}_$part"
+fi
+exit "$code"

@@ -1,0 +1,165 @@
+//! Files that nobody vouches for, spoilt at random: a short run of what `fuzz/` does for as long as one likes.
+//!
+//! `FEDROBUST_FUZZ_SECONDS=120 cargo test hostile` goes on for so long a reader; `FEDROBUST_FUZZ_SEED` repeats a run.
+
+#[path = "../../fuzz/checks.rs"]
+mod checks;
+
+use super::support::{Asked, Bench, Npz, TINY};
+use checks::{CHECKS, RUN, results};
+use fedrobust::record::Plan;
+use fedrobust::report;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Mutations of each reader's samples in a plain run.
+const TRIES: usize = 400;
+
+/// Whole files to begin with, by reader, and a results folder that they belong to.
+struct Samples {
+    bench: Bench,
+    plan: Vec<u8>,
+    manifest: Vec<u8>,
+    rows: Vec<u8>,
+}
+
+impl Samples {
+    fn new() -> Self {
+        let bench = Bench::new(&TINY.replace("seeds = [1, 2]", "seeds = [1]\nsave-model = true"));
+        bench.sweep("out", &Asked::default());
+        let mut plan: Plan = serde_json::from_str(&bench.read("out/plan.json")).unwrap();
+        let name = std::mem::replace(&mut plan.runs[0].fingerprint, RUN.to_string());
+        let of_run = |file: &str| bench.read(&format!("out/runs/{name}/{file}")).replace(&name, RUN);
+        let manifest = of_run("manifest.json").split_once('\n').unwrap().1.strip_suffix("}\n").unwrap().into();
+        let rows = of_run("rounds.csv").into_bytes();
+        fs::rename(bench.path(&format!("out/runs/{name}/model.safetensors")), bench.path("model")).unwrap();
+        Npz::create(&bench.path("x.npz"))
+            .with("sound", &[6, 2, 3], (0..36).map(|i| i as f32))
+            .with("label", &[6], [0i64, 1, 2, 0, 1, 2])
+            .with("client", &[6], [0i64, 0, 0, 1, 1, 1])
+            .done();
+        let matrix = tch::Tensor::from_slice2(&[[1.5, 2.0], [-3.0, 0.25]]);
+        fedrobust::data::matrix::write(&matrix, Some(&bench.path("x.npy")), |_| {}).unwrap();
+        Self { plan: serde_json::to_vec(&plan).unwrap(), manifest, rows, bench }
+    }
+
+    /// A folder in its whole state.
+    fn fill(&self, folder: &Path) {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).unwrap();
+        for (which, bytes) in [(0, &self.plan), (1, &self.rows), (2, &self.manifest)] {
+            results(&[&[which], bytes.as_slice()].concat(), folder);
+        }
+        fs::write(folder.join("scenario.toml"), "seeds = [1]\n").unwrap();
+    }
+
+    fn of(&self, reader: &str) -> Vec<Vec<u8>> {
+        let file = |name: &str| fs::read(self.bench.path(name)).unwrap();
+        let led = |which: u8, bytes: &[u8]| [&[which], bytes].concat();
+        match reader {
+            "scenario" => vec![file("x.toml"), b"seeds = [1]\n[[grid]]\n\"train.rounds\" = [1, 2]\n".to_vec()],
+            "npz" => vec![file("x.npz")],
+            "results" => vec![led(0, &self.plan), led(1, &self.rows), led(2, &self.manifest)],
+            "tensors" => vec![file("model")],
+            _ => vec![file("x.npy"), b"1,2.5\n-3e7,inf\n".to_vec()],
+        }
+    }
+}
+
+/// Changes bytes as files are spoilt and as somebody with bad intentions would.
+fn spoil(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
+    const PIECES: [&[u8]; 14] = [
+        b"../../",
+        b"\xff\xff\xff\xff",
+        b"18446744073709551615",
+        b"-1",
+        b"1e999",
+        b"nan",
+        b"[[[[[[[[",
+        b"{\"",
+        b"\0",
+        b"}",
+        b"9999999999",
+        b"null",
+        b"\"\"",
+        b"\n",
+    ];
+    for _ in 0..rng.random_range(1..6) {
+        let at = rng.random_range(0..=bytes.len());
+        let end = (at + rng.random_range(0..20usize)).min(bytes.len());
+        match rng.random_range(0..6) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << rng.random_range(0..8),
+            1 => bytes.truncate(at),
+            2 => drop(bytes.drain(at..end)),
+            3 => drop(bytes.splice(at..at, PIECES[rng.random_range(0..PIECES.len())].iter().copied())),
+            4 => drop(bytes.splice(at..end, PIECES[rng.random_range(0..PIECES.len())].iter().copied())),
+            _ => {
+                let piece = bytes[at..end].to_vec();
+                let to = rng.random_range(0..=bytes.len());
+                bytes.splice(to..to, piece);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_reader_panics_on_spoilt_files() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("FEDROBUST_FUZZ_SEED").unwrap_or_else(rand::random);
+    let time = number("FEDROBUST_FUZZ_SECONDS").map(Duration::from_secs);
+    println!("FEDROBUST_FUZZ_SEED={seed}");
+    let samples = Samples::new();
+    let folder = samples.bench.path("spoilt");
+    for (reader, check) in CHECKS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        samples.fill(&folder);
+        let whole = samples.of(reader);
+        let (started, mut tries) = (Instant::now(), 0);
+        while time.map_or(tries < TRIES, |time| started.elapsed() < time) {
+            tries += 1;
+            let mut bytes = whole[rng.random_range(0..whole.len())].clone();
+            spoil(&mut rng, &mut bytes);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(&bytes, &folder))) {
+                let kept = std::env::temp_dir().join(format!("fedrobust-hostile-{reader}"));
+                fs::write(&kept, &bytes).unwrap();
+                let message = fedrobust::lane::task::panic_message(panic.as_ref());
+                panic!("{reader} panics: {message}; try {tries} of seed {seed}, kept in {}", kept.display());
+            }
+            if reader == "results" {
+                samples.fill(&folder);
+            }
+        }
+        println!("{reader}: {tries} spoilt files");
+    }
+    let outside: Vec<_> = fs::read_dir(samples.bench.path(".")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(outside.len(), 6, "nothing was written outside the folder: {outside:?}");
+}
+
+#[test]
+fn the_plan_that_fuzzing_begins_with_is_one() {
+    let bench = Bench::new(TINY);
+    bench.write("out/plan.json", checks::PLAN);
+    assert_eq!(fedrobust::store::Store::read(&bench.path("out")).unwrap().plan().unwrap().runs[0].fingerprint, RUN);
+}
+
+#[test]
+fn a_report_of_spoilt_results_is_made_or_refused_and_never_panics() {
+    let samples = Samples::new();
+    let folder = samples.bench.path("spoilt");
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let mut made = 0;
+    for _ in 0..40 {
+        samples.fill(&folder);
+        let mut bytes = samples.of("results")[rng.random_range(0..3)].clone();
+        // The byte that says which file it is stays.
+        let mut rest = bytes.split_off(1);
+        spoil(&mut rng, &mut rest);
+        results(&[bytes, rest].concat(), &folder);
+        made += usize::from(report::write(&folder).is_ok());
+    }
+    assert!(made > 5, "{made} reports were made: are the files spoilt beyond reading?");
+}
