@@ -149,3 +149,12 @@ fn the_map_has_every_strategy_attack_and_place_and_the_worst_last() {
     }
     assert!(figures.iter().all(|figure| figure.name != "heatmap"), "shown once");
 }
+
+#[test]
+fn the_values_of_narrow_blocks_are_not_cut() {
+    let study = study(&["sign-flip", "none", "alie"], &["fedavg"], &["0.1"], &["0.0", "0.25"], |_| Some(0.5));
+    let panels = super::panel::panels(&study.plan);
+    let figures = plot::figures(&study, &panels).unwrap();
+    let map = figures.iter().find(|figure| figure.name == "attacks").unwrap();
+    assert!(map.svg.contains("rate = 0.25") && !map.svg.contains('…'), "{}", map.svg);
+}

@@ -19,7 +19,9 @@ const GAP: At = (26.0, 20.0);
 const NAME: f64 = 14.5;
 const NUMBER: f64 = 13.5;
 /// Widest label of a strategy, highest one of an attack.
-const LABEL: At = (250.0, 150.0);
+const LABEL: At = (290.0, 150.0);
+/// Height of a line of a title.
+const LINE: f64 = 19.0;
 /// Widest figure.
 const MOST: f64 = 1000.0;
 const LAST: &str = "worst attack";
@@ -100,8 +102,23 @@ impl<'a> Map<'a> {
 
     /// Height of a shelf above its cells: titles, then the names of attacks.
     fn head(&self) -> f64 {
-        let titles = if self.board.axes.is_empty() { 0.0 } else { 26.0 };
-        titles + self.label.1
+        let lines = self.board.facets.iter().map(|facet| self.title(facet).len()).max().unwrap_or(0);
+        lines as f64 * LINE + 7.0 + self.label.1
+    }
+
+    /// What a block shows, in lines that fit above it: the values stand at the end and must not be cut.
+    fn title(&self, facet: &Facet) -> Vec<String> {
+        let (room, mut lines) = (width(self.board) + GAP.0 - 6.0, Vec::<String>::new());
+        for word in facet.title(&self.board.axes).split(' ').filter(|word| !word.is_empty()) {
+            match lines.last_mut() {
+                // The heavier face is a little wider than the one that is measured.
+                Some(line) if text_width(&format!("{line} {word}"), NAME) * 1.06 <= room => {
+                    *line += &format!(" {word}")
+                }
+                _ => lines.push(word.to_string()),
+            }
+        }
+        lines
     }
 
     fn caption(&self) -> String {
@@ -121,8 +138,9 @@ impl<'a> Map<'a> {
     }
 
     fn block(&self, scene: &mut Scene, facet: &Facet, (left, top): At) {
-        let title = fit(&facet.title(&self.board.axes), NAME, width(self.board) + GAP.0 - 6.0);
-        scene.put(Text::new((left, top + 11.0), title, NAME, Side::Left).bold());
+        for (i, line) in self.title(facet).into_iter().enumerate() {
+            scene.put(Text::new((left, top + 11.0 + i as f64 * LINE), line, NAME, Side::Left).bold());
+        }
         let cells = top + self.head();
         let hostile = self.board.attacks.len();
         for (column, attack) in self.board.attacks.iter().enumerate() {
