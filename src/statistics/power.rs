@@ -6,7 +6,7 @@ use statrs::function::gamma::ln_gamma;
 /// Most seeds that are asked for.
 const MOST: usize = 1000;
 /// Steps of the integral.
-const STEPS: usize = 4000;
+const STEPS: usize = 1000;
 
 /// Power of the two-sided paired t-test at level `alpha` with `n` seeds, for a true difference of `effect` standard
 /// deviations: the probability that `|T| > t(1 − α/2, ν)` for T of the noncentral t distribution with `ν = n − 1` degrees
