@@ -13,6 +13,8 @@ use tch::{Device, Kind, Tensor};
 
 /// Up to so many rows a GPU uses the network; more are sorted by libtorch.
 const NETWORK_ROWS: usize = 256;
+/// Numbers of a row's piece from which copying it is worth a call.
+const LONG: i64 = 1024;
 
 /// `[P]`: for each column of `rows` `[n, P]`, the mean of what is left without the `drop` smallest and `drop` largest
 /// values; needs `2 · drop < n`. Summed in f64 over the kept values alone, so that 1e30 among the dropped costs nothing.
@@ -59,10 +61,19 @@ fn on_cpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: 
     Ok(Tensor::f_from_slice(&parts.concat())?)
 }
 
+/// The numbers of a block, row by row. Long pieces of rows are copied one by one, which saves the copy of the whole that
+/// makes a block contiguous.
 fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
     let mut values = vec![0.0; tensor.numel()];
     let count = values.len();
-    tensor.f_contiguous()?.f_copy_data(&mut values, count)?;
+    match *tensor.size().as_slice() {
+        [n, width] if width >= LONG => {
+            for (i, row) in (0..n).zip(values.chunks_exact_mut(width as usize)) {
+                tensor.f_get(i)?.f_copy_data(row, width as usize)?;
+            }
+        }
+        _ => tensor.f_copy_data(&mut values, count)?,
+    }
     Ok(values)
 }
 
