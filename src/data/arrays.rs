@@ -10,7 +10,7 @@ use npyz::{DType, NpyFile, Order, TypeChar};
 use std::io::{Read, Seek};
 
 /// Bytes of an npy header at most.
-const LONGEST: usize = 2048;
+pub(super) const LONGEST: usize = 2048;
 
 /// An open npz file.
 pub(super) struct Archive<R: Read + Seek> {
@@ -104,7 +104,7 @@ impl<R: Read + Seek> Archive<R> {
     fn any(&mut self, name: &str) -> Result<(Vec<usize>, Any, String)> {
         let bytes = self.bytes(name)?;
         let damaged = |why: &str| self.wrong(name, format!("is damaged ({why}); write the file again"));
-        check_header(&bytes).map_err(damaged)?;
+        check_header(&bytes, bytes.len()).map_err(damaged)?;
         let npy = NpyFile::new(&bytes[..]).map_err(|e| damaged(&e.to_string()))?;
         let shape: Vec<usize> = npy.shape().iter().map(|&d| d as usize).collect();
         let (order, dtype) = (npy.order(), npy.dtype());
@@ -181,8 +181,9 @@ fn whole(x: f64) -> Option<i64> {
     (x.fract() == 0.0 && x.abs() < 9e15).then_some(x as i64)
 }
 
-/// Whether the header's length and its shape are of a size that the bytes could hold.
-fn check_header(bytes: &[u8]) -> std::result::Result<(), &'static str> {
+/// Whether the header at the beginning of an npy file is short, and its shape of a size that a file of `most` bytes could
+/// hold: the reader multiplies and allocates what the header says.
+pub(super) fn check_header(bytes: &[u8], most: usize) -> std::result::Result<(), &'static str> {
     let version = match bytes {
         [0x93, b'N', b'U', b'M', b'P', b'Y', version, _, ..] => *version,
         _ => return Err("no npy header"),
@@ -207,7 +208,7 @@ fn check_header(bytes: &[u8]) -> std::result::Result<(), &'static str> {
     for size in shape.split(',').map(str::trim).filter(|s| !s.is_empty()) {
         let size: usize = size.parse().map_err(|_| "a size that is no number")?;
         product =
-            product.checked_mul(size.max(1)).filter(|&p| p <= bytes.len()).ok_or("a shape larger than the file")?;
+            product.checked_mul(size.max(1)).filter(|&p| p <= most).ok_or("a shape larger than the file")?;
     }
     Ok(())
 }

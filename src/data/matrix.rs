@@ -1,8 +1,9 @@
 //! Matrices from and to files: `.npy` or `.csv`.
 
+use super::arrays::{LONGEST, check_header};
 use crate::fault::{Error, Result};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -163,7 +164,12 @@ fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
     let file = open(path)?;
     let size = file.metadata().map_or(0, |meta| meta.len());
     let broken = |what: &dyn std::fmt::Display| wrong(path, format!("is not a readable npy file ({what})"));
-    let npy = npyz::NpyFile::new(BufReader::new(file)).map_err(|error| broken(&error))?;
+    let mut file = BufReader::new(file);
+    let mut head = Vec::new();
+    file.by_ref().take(LONGEST as u64 + 12).read_to_end(&mut head).map_err(|error| broken(&error))?;
+    check_header(&head, size as usize).map_err(|what| broken(&what))?;
+    file.rewind().map_err(|error| broken(&error))?;
+    let npy = npyz::NpyFile::new(file).map_err(|error| broken(&error))?;
     let [rows, columns] = match npy.shape() {
         [columns] => [1, *columns],
         [rows, columns] => [*rows, *columns],
@@ -209,6 +215,18 @@ fn wide<T>(values: std::io::Result<Vec<T>>, to: impl Fn(T) -> f64) -> std::io::R
 mod tests {
     use super::*;
     use npyz::WriterBuilder;
+
+    #[test]
+    fn a_shape_whose_product_overflows_is_refused() {
+        let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 8), }\n";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        let path = file("overflow.npy", "");
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("is not a readable npy file (a shape larger than the file)"), "{error}");
+    }
 
     fn file(name: &str, content: &str) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("fedrobust-matrix-{}-{name}", std::process::id()));
