@@ -207,8 +207,7 @@ pub(super) fn check_header(bytes: &[u8], most: usize) -> std::result::Result<(),
     let mut product = 1usize;
     for size in shape.split(',').map(str::trim).filter(|s| !s.is_empty()) {
         let size: usize = size.parse().map_err(|_| "a size that is no number")?;
-        product =
-            product.checked_mul(size.max(1)).filter(|&p| p <= most).ok_or("a shape larger than the file")?;
+        product = product.checked_mul(size.max(1)).filter(|&p| p <= most).ok_or("a shape larger than the file")?;
     }
     Ok(())
 }
