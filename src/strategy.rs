@@ -240,6 +240,14 @@ impl Config {
         }
     }
 
+    /// Where the server has data of its own, what it takes.
+    pub fn root(&self) -> Option<&rule::fltrust::Config> {
+        match self {
+            Config::Custom(custom) => custom.root(),
+            _ => None,
+        }
+    }
+
     /// Every custom module that it names.
     pub fn modules(&mut self) -> Vec<&mut rule::torchscript::Config> {
         match self {
@@ -286,6 +294,7 @@ impl Custom {
         c.inside("server", |c| self.server.check(c));
         c.inside("on", |c| self.on.check(c));
         self.check_blocks(c, cohort);
+        self.check_root(c);
     }
 
     /// The parts in the order they act, without a plain local objective and plain server.

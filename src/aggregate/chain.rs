@@ -41,7 +41,9 @@ impl Chain {
         let rows = self.rows(&updates.rows, &owners)?;
         let seen = Updates { rows, samples: owners.iter().map(|&i| updates.samples[i]).collect() };
         drop(updates);
-        let mut known = Known::new(senders.clients.map(|clients| owners.iter().map(|&i| clients[i]).collect()));
+        let clients = senders.clients.map(|clients| owners.iter().map(|&i| clients[i]).collect());
+        let server = senders.server.map(|row| self.part(row)).transpose()?;
+        let mut known = Known::new(clients, server);
         match self.apply(seen, &mut known, stream) {
             Ok(delta) => Ok(Some(delta)),
             Err(Error::TooFew(_)) if too_few == TooFew::Skip => Ok(None),
@@ -161,7 +163,7 @@ mod tests {
         let clients: Vec<u64> = (0..owned.len() as u64).collect();
         let samples = clients.iter().map(|&i| 1.0 + i as f64).collect();
         let updates = Updates { rows: rows.shallow_clone(), samples };
-        let senders = Senders { clients: Some(&clients), owned: Some(owned) };
+        let senders = Senders { clients: Some(&clients), owned: Some(owned), server: None };
         let start = Tensor::from_slice(&[0.5_f32; 9]);
         let stepped = pipeline.step_of(&start, updates, &senders, &Stream::root(7).at(at)).unwrap();
         (numbers(&stepped.weights).unwrap(), stepped.stayed)
@@ -184,7 +186,7 @@ mod tests {
             .map(|(m, name)| Block { name: name.to_string(), modality: Some(m), offset: m as i64, len: 1 })
             .collect();
         let custom: Custom = toml::from_str("per-block = true").unwrap();
-        let senders = Senders { clients: None, owned: Some(&[3, 3, 1]) };
+        let senders = Senders { clients: None, owned: Some(&[3, 3, 1]), server: None };
         let zero = Tensor::from_slice(&[0.0_f32, 0.0]);
         let updates = Updates { rows, samples: vec![1.0; 3] };
         let stepped = custom.build(0.1, &blocks).step_of(&zero, updates, &senders, &Stream::root(0)).unwrap();
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!((made, stayed), (vec![1.5, 1.5, 0.5, 0.5, 0.5, 1.5, 1.5, 1.5, 1.5], 1));
         let text = "per-block = true\naggregate.trimmed-mean = { f = 1 }";
         let mut strict = toml::from_str::<Custom>(text).unwrap().build(0.1, &blocks());
-        let senders = Senders { clients: None, owned: Some(&owned) };
+        let senders = Senders { clients: None, owned: Some(&owned), server: None };
         let updates = Updates { rows, samples: vec![1.0; 5] };
         let error = strict.step_of(&Tensor::from_slice(&[0.0_f32; 9]), updates, &senders, &Stream::root(0));
         assert_eq!(
@@ -326,7 +328,7 @@ mod tests {
         let clients: Vec<u64> = owners.iter().map(|&i| i as u64).collect();
         let samples = owners.iter().map(|&i| 1.0 + i as f64).collect();
         let updates = Updates { rows: matrix(slices), samples };
-        let senders = Senders { clients: Some(&clients), owned: None };
+        let senders = Senders { clients: Some(&clients), owned: None, server: None };
         let stream = Stream::root(7).at(0);
         numbers(&custom.build(0.1, &[only]).step_of(&start, updates, &senders, &stream).unwrap().weights).unwrap()
     }

@@ -3,6 +3,7 @@
 use super::Updates;
 use super::points::{Points, rank};
 use crate::fault::Result;
+use tch::Tensor;
 
 /// Which client sent a row, and the rows as points: computed once, by whoever asks first, and carried along by members that
 /// change rows linearly.
@@ -10,13 +11,20 @@ use crate::fault::Result;
 pub struct Known {
     /// The client behind each row, where rows still belong to clients and the caller said which.
     clients: Option<Vec<u64>>,
+    /// The server's own update.
+    server: Option<Tensor>,
     points: Option<Points>,
 }
 
 impl Known {
-    /// Nothing but the clients.
-    pub fn new(clients: Option<Vec<u64>>) -> Self {
-        Self { clients, points: None }
+    /// The clients, and the server's own update where it makes one.
+    pub fn new(clients: Option<Vec<u64>>, server: Option<Tensor>) -> Self {
+        Self { clients, server, points: None }
+    }
+
+    /// The server's own update, `[P]` or the block's part of it.
+    pub fn server(&self) -> Option<&Tensor> {
+        self.server.as_ref()
     }
 
     /// The client behind each row.
@@ -65,7 +73,6 @@ pub(super) fn nearest(points: &Points, i: usize, count: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Tensor;
 
     #[test]
     fn a_row_is_its_own_first_neighbour_and_ties_go_to_the_lowest_index() {

@@ -14,6 +14,8 @@ pub struct Senders<'a> {
     pub clients: Option<&'a [u64]>,
     /// The modalities that each row's client has, bit m for modality m; everybody has everything where nothing is said.
     pub owned: Option<&'a [u32]>,
+    /// The server's own update `[P]`: what `fltrust` needs.
+    pub server: Option<&'a Tensor>,
 }
 
 /// What becomes of a round with fewer rows than a member needs: `custom.too-few`.
@@ -119,7 +121,7 @@ impl Pipeline {
         let (updates, kept, excluded) = self.nan.apply(updates)?;
         let clients = senders.clients.map(|clients| kept.iter().map(|&i| clients[i]).collect::<Vec<_>>());
         let owned = senders.owned.map(|owned| kept.iter().map(|&i| owned[i]).collect::<Vec<_>>());
-        let senders = Senders { clients: clients.as_deref(), owned: owned.as_deref() };
+        let senders = Senders { clients: clients.as_deref(), owned: owned.as_deref(), ..*senders };
         let rows = self.chains.iter().map(|chain| chain.owners(updates.len(), &senders).len()).collect();
         let mut parts = Vec::with_capacity(self.chains.len());
         // The last chain gets the rows themselves, so that a pre-aggregator can free them.

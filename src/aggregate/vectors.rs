@@ -3,6 +3,7 @@
 //! The rows go straight to the members, without setting non-finite ones aside, as the peers do.
 
 use super::*;
+use crate::aggregate::rule::Rule;
 use crate::aggregate::{pre, rule};
 use crate::seed::Stream;
 use serde_json::{Value, json};
@@ -268,7 +269,10 @@ fn rules_without_a_peer_meet_an_independent_script() {
     for case in cases {
         let updates = input(&case);
         let made = match case["rule"].get("fltrust") {
-            Some(root) => rule::fltrust::fltrust(&updates, &Tensor::from_slice(&list(root))).unwrap(),
+            Some(root) => {
+                let mut known = Known::new(None, Some(Tensor::from_slice(&list(root))));
+                rule::fltrust::FlTrust.aggregate_known(&updates, &mut known, &Stream::root(0)).unwrap()
+            }
             None => {
                 let config: rule::Config = serde_json::from_value(case["rule"].clone()).unwrap();
                 config.build().aggregate(&updates, &Stream::root(0)).unwrap()

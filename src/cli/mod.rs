@@ -209,6 +209,9 @@ struct AggregateArguments {
     /// Samples of each client, the weights of a weighted mean: --samples 10,20,30; equal by default
     #[arg(long, value_delimiter = ',')]
     samples: Option<Vec<f64>>,
+    /// The server's own update for fltrust: a file of one row
+    #[arg(long)]
+    server: Option<PathBuf>,
     /// Seed of rules that draw
     #[arg(long, default_value_t = 0)]
     seed: u64,

@@ -1,13 +1,14 @@
 //! `fedrobust aggregate` and `fedrobust attack`: rules and attacks on a matrix from a file.
 
 use super::{AggregateArguments, AttackArguments, say};
-use fedrobust::aggregate::{Pipeline, Updates};
+use fedrobust::aggregate::{Pipeline, Senders, Updates};
 use fedrobust::attack::{Defence, Knowledge, Scene};
 use fedrobust::data::matrix;
 use fedrobust::fault::{Error, Result};
 use fedrobust::scenario::{read_attack, read_defence};
 use fedrobust::seed::Stream;
 use fedrobust::strategy::Custom;
+use std::path::Path;
 use tch::{Kind, Tensor};
 
 /// Aggregates the rows of a file.
@@ -31,7 +32,8 @@ pub fn aggregate(arguments: &AggregateArguments) -> Result<u8> {
     };
     let defence = read_defence(&arguments.spec, n)?;
     matrix::check_single(&rows, &arguments.file)?;
-    let (made, excluded) = run(&defence, &rows, samples, &Stream::root(arguments.seed))?;
+    let server = arguments.server.as_ref().map(|file| server_row(file, rows.size()[1])).transpose()?;
+    let (made, excluded) = run(&defence, &rows, samples, server.as_ref(), &Stream::root(arguments.seed))?;
     if excluded == n {
         let file = arguments.file.display();
         return Err(Error::Invalid(format!(
@@ -46,13 +48,35 @@ pub fn aggregate(arguments: &AggregateArguments) -> Result<u8> {
     Ok(0)
 }
 
+/// The server's own update `[P]` from a file of one row.
+fn server_row(file: &Path, columns: i64) -> Result<Tensor> {
+    let row = matrix::read(file)?;
+    if row.size() != [1, columns] {
+        let size = row.size();
+        return Err(Error::Invalid(format!(
+            "--server {}: holds {} rows of {} numbers; give one row of {columns}, as long as the updates",
+            file.display(),
+            size[0],
+            size[1]
+        )));
+    }
+    Ok(row.f_get(0)?.f_to_kind(Kind::Float)?)
+}
+
 /// The aggregate `[P]` of rows, and how many were set aside.
-fn run(defence: &Custom, rows: &Tensor, samples: Vec<f64>, stream: &Stream) -> Result<(Tensor, usize)> {
+fn run(
+    defence: &Custom,
+    rows: &Tensor,
+    samples: Vec<f64>,
+    server: Option<&Tensor>,
+    stream: &Stream,
+) -> Result<(Tensor, usize)> {
     let mut pipeline: Pipeline = defence.build(1.0, &[]);
     let updates = Updates { rows: rows.f_to_kind(Kind::Float)?, samples };
     let start = Tensor::f_zeros([rows.size()[1]], (Kind::Float, rows.device()))?;
     // From zero weights, the plain server's step is the aggregate itself.
-    let stepped = pipeline.step(&start, updates, stream)?;
+    let senders = Senders { server, ..Senders::default() };
+    let stepped = pipeline.step_of(&start, updates, &senders, stream)?;
     Ok((stepped.weights, stepped.excluded))
 }
 
@@ -87,7 +111,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<u8> {
     let imagined = Stream::root(arguments.seed).named("defence");
     let tried = |rows: &Tensor| -> Result<Tensor> {
         let defence = defence.clone().unwrap_or_default();
-        Ok(run(&defence, rows, vec![1.0; rows.size()[0] as usize], &imagined)?.0)
+        Ok(run(&defence, rows, vec![1.0; rows.size()[0] as usize], None, &imagined)?.0)
     };
     // Attackers whose own updates matter: the rows of the file in turn.
     let index = Tensor::from_slice(&(0..forged as i64).map(|i| i % n as i64).collect::<Vec<_>>());

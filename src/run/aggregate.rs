@@ -28,18 +28,23 @@ struct Sent {
 impl Run {
     /// The server step; gives the number of rows set aside and that of blocks that stay. A round with nobody keeps the
     /// weights.
-    pub(super) fn aggregate(&mut self, trained: &[Trained], able: &[usize]) -> Result<(usize, usize)> {
+    pub(super) fn aggregate(
+        &mut self,
+        trained: &[Trained],
+        able: &[usize],
+        server: Option<&Tensor>,
+    ) -> Result<(usize, usize)> {
         if trained.is_empty() {
             return Ok((0, self.pipeline.chains.len()));
         }
         let _guard = tch::no_grad_guard();
         let mut sent = self.sent(trained, able)?;
         let back = self.local.space.back(sent.reach);
-        self.forge(&mut sent.rows, trained, able, back)?;
+        self.forge(&mut sent.rows, trained, able, back, server)?;
         let stream = self.stream.named("aggregate").at(self.round as u64);
         let updates = Updates { rows: Tensor::f_stack(&sent.rows, 0)?, samples: sent.samples.clone() };
         let owned = self.owned(&sent.clients);
-        let senders = Senders { clients: Some(&sent.clients), owned: owned.as_deref() };
+        let senders = Senders { clients: Some(&sent.clients), owned: owned.as_deref(), server };
         let mut made = self.pipeline.aggregate(updates, &senders, &stream)?;
         self.aggregate_second(&sent, back, &senders, &stream)?;
         if back != 1.0 {

@@ -37,8 +37,15 @@ impl Run {
     }
 
     /// Puts what byzantine clients send in place of their honest rows; `back` is what a row is multiplied by to become a change
-    /// of the weights.
-    pub(super) fn forge(&mut self, rows: &mut [Tensor], trained: &[Trained], able: &[usize], back: f64) -> Result<()> {
+    /// of the weights. Those who imagine the defence are given the server's own update: the worst case.
+    pub(super) fn forge(
+        &mut self,
+        rows: &mut [Tensor],
+        trained: &[Trained],
+        able: &[usize],
+        back: f64,
+        server: Option<&Tensor>,
+    ) -> Result<()> {
         if self.foe.is_none() {
             return Ok(());
         }
@@ -61,7 +68,7 @@ impl Run {
             foe.learn(known)?;
         }
         let Some(foe) = self.foe.as_ref().filter(|_| !bad.is_empty()) else { return Ok(()) };
-        let aggregate = |rows: &Tensor| self.imagine(foe, rows, &samples, &clients);
+        let aggregate = |rows: &Tensor| self.imagine(foe, rows, &samples, (&clients, server));
         let sees_only_distances = self.spec.strategy.parts().sees_only_distances();
         let defence = Some(Defence { aggregate: &aggregate, sees_only_distances });
         let forged = foe.forge(Known { defence, ..known })?;
@@ -72,14 +79,20 @@ impl Run {
     }
 
     /// What pre-aggregators and rule would make of these rows, on a copy: their state stays as it is.
-    fn imagine(&self, foe: &Foe, rows: &Tensor, samples: &[f64], clients: &[u64]) -> Result<Tensor> {
+    fn imagine(
+        &self,
+        foe: &Foe,
+        rows: &Tensor,
+        samples: &[f64],
+        (clients, server): (&[u64], Option<&Tensor>),
+    ) -> Result<Tensor> {
         let mut copy = self.spec.strategy.parts().build(self.sgd().lr, &self.blocks);
         copy.restore(&self.pipeline.state());
         // Not the weights' number of columns where the search runs in the span of the rows.
         let updates = Updates { rows: rows.f_to_kind(self.weights.kind())?, samples: samples.to_vec() };
         let zero = Tensor::f_zeros([rows.size()[1]], (self.weights.kind(), rows.device()))?;
         let owned = self.owned(clients);
-        let senders = Senders { clients: Some(clients), owned: owned.as_deref() };
+        let senders = Senders { clients: Some(clients), owned: owned.as_deref(), server };
         let made = copy.aggregate(updates, &senders, &foe.imagined(self.round))?;
         copy.whole(&zero, &made.parts, |_| 1.0)
     }

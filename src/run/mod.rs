@@ -9,8 +9,10 @@ mod byzantine;
 pub mod cohort;
 mod evaluate;
 mod foe;
+mod job;
 mod local;
 mod privacy;
+pub mod root;
 pub mod score;
 pub mod world;
 
@@ -20,18 +22,16 @@ mod tests;
 use crate::aggregate::privacy::Spending;
 use crate::aggregate::{Pipeline, State};
 use crate::attack;
-use crate::corrupt::Samples;
 use crate::fault::{Error, Result};
 use crate::lane::config::{Config as Train, Optimizer, Sgd};
-use crate::lane::{Engine, Hyper, Job, Trained};
+use crate::lane::{Engine, Job, Trained};
 use crate::model::Block;
-use crate::objective::{Terms, Trainee};
+use crate::objective::Trainee;
 use crate::record::{ClientScore, Metric, RoundRow, Stop};
 use crate::seed::Stream;
 use crate::strategy::{self, Shape};
 use foe::Foe;
 use local::Local;
-use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::Tensor;
@@ -185,52 +185,12 @@ impl Run {
             });
             Job { terms, ..self.job(place, client as u64, samples, weights) }
         };
-        able.iter().enumerate().map(job).collect()
-    }
-
-    /// The cohort's samples as one client.
-    fn pooled_job(&self, able: &[usize]) -> Option<Job> {
-        let mut pool = Samples::default();
-        for &client in able {
-            let samples = &self.world.usable[client];
-            pool.rows.extend(&samples.rows);
-            pool.labels.extend(&samples.labels);
-            pool.present.extend(&samples.present);
-        }
-        (!pool.is_empty()).then(|| self.job(0, u64::MAX, Arc::new(pool), &self.weights))
+        able.iter().enumerate().map(job).chain(self.server_job(able.len())).collect()
     }
 
     fn sgd(&self) -> &Sgd {
         let Optimizer::Sgd(sgd) = &self.spec.train.optimizer;
         sgd
-    }
-
-    fn job(&self, place: usize, client: u64, samples: Arc<Samples>, weights: &Tensor) -> Job {
-        let sgd = self.sgd();
-        let stream = |purpose: &str| self.stream.named(purpose).at(client).at(self.round as u64);
-        let epoch = |epoch: usize| {
-            let mut order: Vec<u32> = (0..samples.len() as u32).collect();
-            order.shuffle(&mut stream("order").at(epoch as u64).rng());
-            order
-        };
-        Job {
-            run: self.spec.index,
-            place,
-            weights: weights.shallow_clone(),
-            order: (0..self.spec.train.epochs).map(epoch).collect(),
-            affine: self.world.affine.clone(),
-            dropout: stream("dropout"),
-            hyper: Hyper {
-                lr: sgd.lr,
-                momentum: sgd.momentum,
-                weight_decay: sgd.weight_decay,
-                clip: sgd.clip,
-                mu: self.local.mu,
-                batch: self.spec.train.batch,
-            },
-            samples,
-            terms: Terms::default(),
-        }
     }
 
     /// Takes the round's local results, in any order, and makes the server step.
@@ -239,9 +199,10 @@ impl Run {
     /// A rule that cannot work with the rows it got.
     pub fn absorb(&mut self, mut trained: Vec<Trained>) -> Result<()> {
         trained.sort_by_key(|t| t.place);
+        let able: Vec<usize> = self.cohort.iter().copied().filter(|&c| !self.world.usable[c].is_empty()).collect();
+        let server = self.server_row(&mut trained, able.len());
         let samples: usize = trained.iter().map(|t| t.samples).sum();
         let loss: f64 = trained.iter().map(|t| t.loss * t.samples as f64).sum();
-        let able: Vec<usize> = self.cohort.iter().copied().filter(|&c| !self.world.usable[c].is_empty()).collect();
         let sent = trained.len();
         let mut row = RoundRow {
             round: self.round + 1,
@@ -263,7 +224,7 @@ impl Run {
         match self.shape {
             Shape::Federated => {
                 row.bytes = self.local.vectors * 4 * (trained.len() * self.weights.numel()) as u64;
-                (row.excluded, row.stayed) = self.aggregate(&trained, &able)?;
+                (row.excluded, row.stayed) = self.aggregate(&trained, &able, server.as_ref())?;
                 (row.epsilon, row.epsilon_fixed) = self.spent();
             }
             Shape::Centralised => {

@@ -77,6 +77,7 @@ fn world(labels: &[&[u32]]) -> Arc<World> {
         clients,
         usable,
         held,
+        root: None,
         affine: None,
         dev: None,
         test,
@@ -320,4 +321,16 @@ fn what_noise_has_spent_is_in_every_row() {
         assert_eq!(row.epsilon_fixed, Some(privacy::epsilon_fixed(1.0, 4.0, rounds, 1e-5)));
     }
     assert_eq!(round(&mut start(r#"{"fedavg":{}}"#, 1, &[&[1]])).epsilon, None);
+}
+
+#[test]
+fn the_server_trains_behind_the_cohort_and_is_no_client() {
+    // The server's root data says 2, so g = 1; of clients at 3 and 0, moves 1.5 and 0, only the first points its way.
+    let mut own = Arc::unwrap_or_clone(world(&[&[3], &[0]]));
+    own.root = Some(Arc::new(Samples { rows: vec![5], labels: vec![2], present: vec![1], forged: None }));
+    let strategy = r#"{"custom":{"aggregate":{"fltrust":{}}}}"#;
+    let mut run = Run::new(spec(strategy, 2, 1.0), Arc::new(own), &ClosedForm);
+    let row = round(&mut run);
+    assert_eq!((row.clients, row.samples, row.train_loss, weight(&run)), (2, 2, Some(1.5), 1.0));
+    assert_eq!(row.bytes, 2 * 4 * 2);
 }

@@ -1,5 +1,7 @@
 //! The world of a run: clients and their corrupted data, and what is scored, for one point and seed.
 
+use super::root;
+use crate::aggregate::rule::fltrust;
 use crate::corrupt::{self, Client, Facts, Present, Samples};
 use crate::data::listing::Listing;
 use crate::data::prepare::{self, Affine, Normalise, Split};
@@ -34,6 +36,8 @@ pub struct World {
     pub usable: Vec<Arc<Samples>>,
     /// Clean classes of each client's samples, unlabelled ones included, ascending; empty for multilabel data.
     pub held: Vec<Vec<u32>>,
+    /// The server's own data, where the strategy has some.
+    pub root: Option<Arc<Samples>>,
     /// Normalisation, where the data is not normalised already.
     pub affine: Option<Arc<Vec<Affine>>>,
     /// Development samples; `None` when there are none.
@@ -63,6 +67,8 @@ pub struct Recipe<'a> {
     pub corrupt: &'a corrupt::Config,
     /// The files that are replayed.
     pub replayed: Replayed<'a>,
+    /// What the server takes of the training samples for itself.
+    pub root: Option<&'a fltrust::Config>,
 }
 
 /// Files of FedMultimodal that a recipe replays.
@@ -81,7 +87,7 @@ impl World {
     /// # Errors
     /// A split or a partition that cannot be.
     pub fn new(data: &Dataset, recipe: Recipe, stream: &Stream) -> Result<Self> {
-        let (split, shares) = deal(data, recipe, stream)?;
+        let (split, shares, root) = deal(data, recipe, stream)?;
         let modalities: Vec<String> = data.modalities.iter().map(|m| m.shape.name.clone()).collect();
         let labels: &[u32] = match &data.labels {
             Labels::Single(labels) => labels,
@@ -102,6 +108,7 @@ impl World {
             held: clients.iter().map(|client| held(&client.rows, labels)).collect(),
             usable: clients.iter().map(|client| Arc::new(client.usable())).collect(),
             clients,
+            root: root.map(|rows| Arc::new(root::samples(data, rows))),
             affine: prepare::affine(data, &split, recipe.normalise).map(Arc::new),
             dev: (!split.dev.is_empty()).then_some(dev.0),
             test: test.0,
@@ -172,12 +179,15 @@ impl World {
     }
 }
 
-/// Splits the data and deals the training samples: the part of a world that corruption does not touch.
+/// Splits the data and deals the training samples, the server's own apart: the part of a world that corruption does not
+/// touch.
 ///
 /// # Errors
-/// A split or a partition that cannot be.
-pub fn deal(data: &Dataset, recipe: Recipe, stream: &Stream) -> Result<(Split, Vec<Share>)> {
-    recipe.partition.deal(data, recipe.split, recipe.replayed.partition, stream)
+/// A split or a partition that cannot be, or root data that is not there.
+pub fn deal(data: &Dataset, recipe: Recipe, stream: &Stream) -> Result<(Split, Vec<Share>, Option<Vec<u32>>)> {
+    let (split, mut shares) = recipe.partition.deal(data, recipe.split, recipe.replayed.partition, stream)?;
+    let root = recipe.root.map(|config| root::take(config, &mut shares, stream)).transpose()?;
+    Ok((split, shares, root))
 }
 
 /// The clients after corruption, and how much was hit.

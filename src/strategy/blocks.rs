@@ -6,7 +6,7 @@
 
 use super::{Custom, label};
 use crate::aggregate::privacy::Spending;
-use crate::aggregate::rule::torchscript;
+use crate::aggregate::rule::{fltrust, torchscript};
 use crate::aggregate::{Chain, pre, rule};
 use crate::fault::Checker;
 use crate::model::Block;
@@ -135,6 +135,33 @@ impl Custom {
         let inverse: f64 = published * parts.iter().map(|part| part.noise.powi(-2)).sum::<f64>();
         let delta = parts.iter().map(|part| part.delta).fold(f64::INFINITY, f64::min);
         Some(Spending { noise: inverse.powf(-0.5), delta })
+    }
+
+    /// The rules of all chains, the strategy's own first.
+    fn rules(&self) -> impl Iterator<Item = &rule::Config> {
+        std::iter::once(&self.aggregate).chain(self.blocks.values().filter_map(|block| block.aggregate.as_ref()))
+    }
+
+    /// Where the server has data of its own, what it takes.
+    pub(super) fn root(&self) -> Option<&fltrust::Config> {
+        self.rules().find_map(|rule| match rule {
+            rule::Config::Fltrust(config) => Some(config),
+            _ => None,
+        })
+    }
+
+    /// The server's own update is a change of the weights, made on one set of data.
+    pub(super) fn check_root(&self, c: &mut Checker) {
+        let Some(root) = self.root() else { return };
+        if self.rules().any(|rule| matches!(rule, rule::Config::Fltrust(other) if other != root)) {
+            c.fault("blocks", "give fltrust other root data than the first", "one root data", "Write it the same.");
+        }
+        if !self.on.is_default() {
+            c.fault("on", "is not what fltrust's server makes", "\"delta\"", "Leave it out, or name another rule.");
+        }
+        if self.local.vectors() > 2 {
+            c.fault("local", "sends what fltrust's server does not make", "", "Name another objective or rule.");
+        }
     }
 
     /// Every custom module that its chains name.

@@ -32,7 +32,7 @@ fn data_key(scenario: &Scenario) -> String {
 }
 
 fn partition_key(scenario: &Scenario) -> String {
-    let key = (&scenario.data, &scenario.split, &scenario.partition, corruption(scenario));
+    let key = (&scenario.data, &scenario.split, &scenario.partition, corruption(scenario), scenario.strategy.root());
     serde_json::to_string(&key).unwrap_or_default()
 }
 
@@ -118,7 +118,7 @@ impl Sources {
     /// Number of clients; a replayed corruption is tried on them.
     fn count(&self, scenario: &Scenario, seed: u64) -> Result<usize> {
         let (data, recipe) = (self.data(scenario), self.recipe(scenario));
-        let (_, shares) = world::deal(data, recipe, &Stream::root(seed))?;
+        let (_, shares, _) = world::deal(data, recipe, &Stream::root(seed))?;
         let count = shares.len();
         if let (Some(config), Some(listing)) = (corruption(scenario), recipe.replayed.corrupt) {
             let modalities: Vec<String> = data.modalities.iter().map(|m| m.shape.name.clone()).collect();
@@ -157,6 +157,7 @@ impl Sources {
                 partition: clients_file(scenario).and_then(find),
                 corrupt: corruption(scenario).and_then(|config| find(&config.file())),
             },
+            root: scenario.strategy.root(),
         }
     }
 

@@ -51,7 +51,14 @@ fn recipe<T>(alpha: f64, corrupt: &str, use_it: impl FnOnce(Recipe) -> T) -> T {
     let corrupt: corrupt::Config = toml::from_str(corrupt).unwrap();
     let split = prepare::Config::default();
     let normalise = prepare::Normalise::None;
-    use_it(Recipe { split: &split, normalise, partition: &partition, corrupt: &corrupt, replayed: Default::default() })
+    use_it(Recipe {
+        split: &split,
+        normalise,
+        partition: &partition,
+        corrupt: &corrupt,
+        replayed: Default::default(),
+        root: None,
+    })
 }
 
 fn world(data: &Dataset, alpha: f64, corrupt: &str) -> World {

@@ -136,3 +136,74 @@ fn the_listing_tells_what_every_rule_assumes_where_it_breaks_and_what_it_costs()
         assert!(choice.contains("\n  source    ") || limits.name == "torchscript", "{choice}");
     }
 }
+
+#[test]
+fn the_server_trains_on_data_of_its_own_and_trusts_what_agrees_with_it() {
+    let attack = "[attack]\nbyzantine = 1\nkind.ipm = { scale = 20.0 }\n";
+    let taken = bench("{ aggregate.fltrust = { samples = 20 } }", attack);
+    taken.run("out", &["--set", "train.rounds=8", "--set", "train.batch=4"]);
+    let rows = table(&taken.read("out/rounds.csv"));
+    assert!(rows.iter().all(|row| row["clients"] == "3" && row["byzantine"] == "1"), "the server is no client");
+    let last = |bench: &Bench| {
+        let losses = table(&bench.read("out/runs.csv"))
+            .iter()
+            .map(|run| run["last_loss"].parse::<f64>().ok())
+            .collect::<Vec<_>>();
+        losses.into_iter().map(|loss| loss.unwrap_or(f64::INFINITY)).fold(0.0, f64::max)
+    };
+    let averaged = bench("{}", attack);
+    averaged.ran(&[
+        "run",
+        "x.toml",
+        "--device",
+        "cpu",
+        "--out",
+        "out",
+        "--set",
+        "train.rounds=8",
+        "--set",
+        "train.batch=4",
+    ]);
+    assert!(last(&taken) < last(&averaged), "{} {}", last(&taken), last(&averaged));
+}
+
+#[test]
+fn named_clients_leave_the_population_and_become_the_servers() {
+    let named = bench("{ aggregate.fltrust = { clients = ['NAME'] } }", "");
+    let said = named.refused(&[]);
+    let clients = said.split("allowed: ").nth(1).unwrap().split(['.', '\n']).next().unwrap();
+    let first = clients.split(", ").next().unwrap();
+    assert!(said.contains("strategy.custom.aggregate.fltrust.clients") && said.contains("NAME is no client"), "{said}");
+    let text = named.read("x.toml").replace("NAME", first);
+    named.write("x.toml", &text);
+    let all = bench("{}", "").checked(&[]).unwrap().clients[0];
+    assert_eq!(named.checked(&[]).unwrap().clients, [all - 1]);
+}
+
+#[test]
+fn root_data_that_cannot_be_is_refused_before_anything_runs() {
+    let said = |strategy: &str| bench(strategy, "").refused(&[]);
+    assert!(said("{ aggregate = 'fltrust' }").contains("100 samples for the server leave none of the "));
+    let on = said("{ on.gradient = {}, aggregate.fltrust.samples = 5 }");
+    assert!(on.contains("strategy.custom.on") && on.contains("is not what fltrust's server makes"), "{on}");
+    let local = said("{ local.scaffold = {}, aggregate.fltrust.samples = 5 }");
+    assert!(
+        local.contains("strategy.custom.local") && local.contains("sends what fltrust's server does not make"),
+        "{local}"
+    );
+}
+
+#[test]
+fn fltrust_works_on_a_matrix_from_the_shell_with_the_servers_row() {
+    let bench = bench("{}", "");
+    bench.write("rows.csv", "3,4\n-1,0\n");
+    bench.write("own.csv", "2,0\n");
+    let ran = bench.ran(&["aggregate", "fltrust", "rows.csv", "--server", "own.csv"]);
+    let numbers: Vec<f64> = ran.out.trim().split(',').map(|x| x.parse().unwrap()).collect();
+    assert!((numbers[0] - 1.2).abs() < 1e-6 && (numbers[1] - 1.6).abs() < 1e-6, "{}", ran.out);
+    let ran = bench.ran(&["aggregate", "fltrust", "rows.csv"]);
+    assert_eq!((ran.code, ran.err.contains("--server FILE (one row)")), (Some(2), true), "{}", ran.err);
+    let ran = bench.ran(&["aggregate", "fltrust", "rows.csv", "--server", "rows.csv"]);
+    let said = "--server rows.csv: holds 2 rows of 2 numbers; give one row of 2, as long as the updates";
+    assert!(ran.code == Some(2) && ran.err.contains(said), "{}", ran.err);
+}

@@ -1,24 +1,112 @@
-//! FLTrust as a function: rows weighed by how far they agree with an update that the server made on data it trusts.
+//! `fltrust`: rows weighed by how far they agree with an update that the server makes on data of its own.
 //!
-//! It is no choice of `aggregate` yet: the server needs data of its own and a local training each round.
+//! Before the run the server takes its *root data* out of the training side: `samples` or a `share` of all training samples,
+//! drawn from a stream of their own, or all samples of the named `clients`. It is clean, whatever corruption does to the
+//! clients. Each round the server trains on it from the global weights as a client would, and
+//! `Δ = Σ t_i (‖g‖ / ‖x_i‖) x_i / Σ t_i` with its update g and the trust `t_i = max(0, cos(x_i, g))`; zero where nobody is
+//! trusted. No client moves the model by more than g does. Rows with a NaN or an infinity are not trusted.
+//!
+//! By hand: g = `[2, 0]`, rows `[3, 4]`, `[-1, 0]`: trust 0.6 and 0: `(2/5) [3, 4] = [1.2, 1.6]`.
 
-use crate::aggregate::Updates;
+use super::Rule;
 use crate::aggregate::combine::combine;
 use crate::aggregate::points::squared_norms;
-use crate::fault::Result;
+use crate::aggregate::{Known, Updates};
+use crate::fault::{About, Checker, Error, Parameter, Result};
+use crate::seed::Stream;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// `[P]` from the rows `[n, P]` and the server's own update `g [P]`:
-/// `Δ = Σ t_i (‖g‖ / ‖x_i‖) x_i / Σ t_i` with trust `t_i = max(0, cos(x_i, g))`; zero where nobody is trusted.
-///
-/// Cao et al., FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping, NDSS 2021, Algorithm 2. Rows with a NaN
-/// or an infinity are not trusted.
-///
-/// By hand: g = `[2, 0]`, rows `[3, 4]`, `[-1, 0]`: trust 0.6 and 0: `(2/5) [3, 4] = [1.2, 1.6]`.
+/// Where the root data comes from: one of the three, or [`SAMPLES`] samples.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    /// Training samples drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// The same as a share of all training samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// Names of clients that become the server's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
+}
+
+/// Samples drawn where nothing is said, as in the paper.
+pub const SAMPLES: usize = 100;
+
+impl Config {
+    /// One of the three is given at most, and is in range.
+    pub fn check(&self, c: &mut Checker) {
+        let given = [self.samples.is_some(), self.share.is_some(), !self.clients.is_empty()];
+        if given.iter().filter(|given| **given).count() > 1 {
+            c.fault("", "takes its root data from more than one place", "one of samples, share and clients", "");
+        }
+        if let Some(samples) = self.samples {
+            c.at_least("samples", samples, 1);
+        }
+        if let Some(share) = self.share
+            && !(share > 0.0 && share < 1.0)
+        {
+            c.fault("share", "is no share of the samples", "a number above 0 and below 1", "");
+        }
+    }
+}
+
+/// Entry of `fedrobust list aggregate`.
+pub const ABOUT: About = About {
+    name: "fltrust",
+    summary: "Weighs updates by how far they agree with the server's own, made on clean data that it keeps for itself.",
+    formula: "sum_i t_i (|g| / |x_i|) x_i / sum_i t_i, t_i = max(0, cos(x_i, g)), g the server's update; 0 where nobody is trusted",
+    source: "Cao et al., FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping, NDSS 2021, Algorithm 2",
+    parameters: &[
+        Parameter {
+            name: "samples",
+            default: "100 samples",
+            meaning: "training samples that the server draws and the clients lose, from 1",
+        },
+        Parameter {
+            name: "share",
+            default: "none",
+            meaning: "the same as a share of all training samples, above 0 and below 1; instead of samples",
+        },
+        Parameter {
+            name: "clients",
+            default: "[]",
+            meaning: "names of clients whose data becomes the server's; instead of samples",
+        },
+    ],
+};
+
+/// Trusts what agrees with the server.
+#[derive(Debug)]
+pub struct FlTrust;
+
+impl Rule for FlTrust {
+    fn aggregate(&mut self, updates: &Updates, stream: &Stream) -> Result<Tensor> {
+        self.aggregate_known(updates, &mut Known::default(), stream)
+    }
+
+    fn aggregate_known(&mut self, updates: &Updates, known: &mut Known, _stream: &Stream) -> Result<Tensor> {
+        let Some(root) = known.server() else {
+            return Err(Error::Invalid(
+                "fltrust needs the server's own update: in the shell give it by --server FILE (one row)".into(),
+            ));
+        };
+        if root.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
+            return Err(Error::Failed(
+                "fltrust: the server's own update holds a NaN or an infinity; lower the clients' learning rate".into(),
+            ));
+        }
+        fltrust(updates, root)
+    }
+}
+
+/// `[P]` from the rows `[n, P]` and the server's own update `g [P]`.
 ///
 /// # Errors
 /// libtorch runs out of memory.
-pub fn fltrust(updates: &Updates, root: &Tensor) -> Result<Tensor> {
+fn fltrust(updates: &Updates, root: &Tensor) -> Result<Tensor> {
     let root = root.f_to_device(updates.rows.device())?.f_to_kind(Kind::Double)?;
     let length = root.f_norm()?.f_double_value(&[])?;
     let norms = squared_norms(&updates.rows)?;
@@ -49,5 +137,35 @@ mod tests {
         };
         close(&made(&[[3.0, 4.0], [-1.0, 0.0]], [2.0, 0.0]), &[1.2, 1.6]);
         close(&made(&[[-1.0, 0.0], [0.0, 0.0], [f32::INFINITY, 0.0]], [2.0, 0.0]), &[0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_servers_update_is_needed_and_must_be_finite() {
+        let updates = updates(&[[3.0, 4.0], [-1.0, 0.0]]);
+        let error = FlTrust.aggregate(&updates, &Stream::root(0)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "fltrust needs the server's own update: in the shell give it by --server FILE (one row)"
+        );
+        let made = |root: [f32; 2]| {
+            let mut known = Known::new(None, Some(Tensor::from_slice(&root)));
+            FlTrust.aggregate_known(&updates, &mut known, &Stream::root(0))
+        };
+        close(&numbers(&made([2.0, 0.0]).unwrap()).unwrap(), &[1.2, 1.6]);
+        assert!(made([f32::NAN, 0.0]).unwrap_err().to_string().contains("the server's own update holds a NaN"));
+    }
+
+    #[test]
+    fn ranges() {
+        use super::super::testing::faults;
+        assert_eq!(
+            faults("fltrust = { samples = 0, share = 1.0 }", 5),
+            [
+                "fltrust takes its root data from more than one place",
+                "fltrust.samples is too small",
+                "fltrust.share is no share of the samples"
+            ]
+        );
+        assert!(faults("fltrust = { clients = ['ann'] }", 5).is_empty());
     }
 }

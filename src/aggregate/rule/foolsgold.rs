@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_clients_history_is_its_own_in_whatever_order_rows_come() {
         let round = |rule: &mut Box<dyn Rule>, rows: &[[f32; 2]], clients: &[u64]| {
-            let mut known = Known::new(Some(clients.to_vec()));
+            let mut known = Known::new(Some(clients.to_vec()), None);
             numbers(&rule.aggregate_known(&updates(rows), &mut known, &Stream::root(0)).unwrap()).unwrap()
         };
         let mut rule = config("foolsgold = {}").build();

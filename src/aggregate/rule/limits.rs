@@ -69,6 +69,12 @@ pub const LIMITS: &[Limits] = &[
         "n^2 P",
     ),
     of("flame", "2 f < n; takes no f", "1/2", "n^2 P + n^3"),
+    of(
+        "fltrust",
+        "the root data is clean and like the clients'; takes no f",
+        "1 while the root data is clean: the result is never longer than the server's update",
+        "n P, and a local training of the server",
+    ),
     of("dp-mean", "takes no f", "1: a row moves it by at most 2 norm / n", "n P"),
     of("torchscript", "what the module assumes", "the module's", "the module's"),
 ];

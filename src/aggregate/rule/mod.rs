@@ -21,6 +21,7 @@
 //! | `sign-vote` | `lr · sign(Σ sign(x_i))` | a minority | n P | Bernstein et al., ICLR 2019 |
 //! | `foolsgold` | less weight to clients that are alike | copies | n² P | Fung et al., RAID 2020 |
 //! | `flame` | the majority by angle, clipped, with noise | a minority | n² P | Nguyen et al., USENIX Security 2022 |
+//! | `fltrust` | rows that agree with the server's own update | any, while the root data is clean | n P | Cao et al., NDSS 2021 |
 //! | `dp-mean` | clipped mean with Gaussian noise | each row by c / n | n P | McMahan et al., ICLR 2018 |
 //! | `torchscript` | a module of the user's | as the module | as the module | |
 
@@ -101,6 +102,8 @@ pub enum Config {
     Foolsgold(foolsgold::Config),
     /// Majority by angle, clipped, with noise.
     Flame(flame::Config),
+    /// Trust in what agrees with the server's update.
+    Fltrust(fltrust::Config),
     /// Clipped mean with noise.
     DpMean(dp_mean::Config),
     /// A module of the user's.
@@ -134,6 +137,7 @@ pub const CHOICES: &[About] = &[
     sign_vote::ABOUT,
     foolsgold::ABOUT,
     flame::ABOUT,
+    fltrust::ABOUT,
     dp_mean::ABOUT,
     torchscript::ABOUT,
 ];
@@ -187,6 +191,7 @@ impl Config {
             Config::SignVote(config) => c.inside("sign-vote", |c| config.check(c)),
             Config::Foolsgold(config) => c.inside("foolsgold", |c| config.check(c)),
             Config::Flame(config) => c.inside("flame", |c| config.check(c)),
+            Config::Fltrust(config) => c.inside("fltrust", |c| config.check(c)),
             Config::DpMean(config) => c.inside("dp-mean", |c| config.check(c)),
             Config::Torchscript(config) => c.inside("torchscript", |c| config.check(c)),
         }
@@ -218,6 +223,7 @@ impl Config {
             | Config::SignVote(_)
             | Config::Foolsgold(_)
             | Config::Flame(_)
+            | Config::Fltrust(_)
             | Config::DpMean(_)
             | Config::Torchscript(_) => return None,
         };
@@ -266,6 +272,7 @@ impl Config {
             Config::SignVote(config) => Box::new(sign_vote::SignVote(config)),
             Config::Foolsgold(config) => Box::new(foolsgold::FoolsGold::new(&config)),
             Config::Flame(config) => Box::new(flame::Flame(config)),
+            Config::Fltrust(_) => Box::new(fltrust::FlTrust),
             Config::DpMean(config) => Box::new(dp_mean::DpMean(config)),
             Config::Torchscript(config) => Box::new(torchscript::TorchScript::new(config)),
         }
