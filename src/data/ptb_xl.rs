@@ -1,7 +1,7 @@
 //! `ptb-xl`: 12-lead electrocardiograms of 10 s at 100 Hz, from PhysioNet's files.
 //!
 //! The folder holds `ptbxl_database.csv`, `scp_statements.csv` and the records that `filename_lr` names (`records100/…`, see
-//! [`super::wfdb`]). Modalities: `limb_leads` (I, II, III, aVR, aVL, aVF) and `chest_leads` (V1 to V6), `[1000, 6]` each, in mV. A record
+//! `data/wfdb.rs`). Modalities: `limb_leads` (I, II, III, aVR, aVL, aVF) and `chest_leads` (V1 to V6), `[1000, 6]` each, in mV. A record
 //! has any of five diagnostic superclasses, NORM, MI, STTC, CD, HYP: those of its SCP codes that `scp_statements.csv` calls
 //! diagnostic. `labels = "any"` takes all of them, as the example of the data set's authors does; `"certain"` only those of likelihood
 //! exactly 100, as FedMultimodal does, which leaves more records without any label. Natural clients are the recording sites; records

@@ -1,7 +1,7 @@
 //! The gate: a scenario runs again and is held against what it gave before, so that a broken strategy is seen in CI.
 //!
 //! On the machine of the baseline the runs must come out to the digit ([`baseline::Run::digest`]). Elsewhere rounding
-//! differs, and equivalence must be shown instead, cell by cell, at level α = 0.05 ([`judge`]):
+//! differs, and equivalence must be shown instead, cell by cell, at level α = 0.05 ([`judge()`]):
 //!
 //! | seeds | test of a cell | margin |
 //! |---|---|---|
