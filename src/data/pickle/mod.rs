@@ -1,8 +1,8 @@
 //! Python pickles that hold nothing but data: numbers, texts, bytes, lists, tuples, dictionaries and NumPy arrays, protocol 2
 //! to 5.
 //!
-//! A pickle is a program. This machine (`machine`) has no way to call anything: the seven names that NumPy needs to describe
-//! an array are symbols with a fixed meaning (`numpy`), and every other name is refused. Bytes and texts are borrowed from the
+//! A pickle is a program. This machine (`machine.rs`) has no way to call anything: the seven names that NumPy needs to describe
+//! an array are symbols with a fixed meaning (`numpy.rs`), and every other name is refused. Bytes and texts are borrowed from the
 //! file, values that the file repeats by reference are kept once, and nothing here recurses, so memory stays within about a
 //! hundred bytes a byte of the file whatever the file says. Lists that hold themselves and values nested deeper than
 //! [`DEEPEST`] are refused. Every error gives the byte at which it was met.
