@@ -2,19 +2,24 @@
 
 use crate::fault::Result;
 use rayon::prelude::*;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-/// Numbers of a block on a CPU: with a copy in f64 it fits the second-level cache of a core.
-const CPU_NUMBERS: i64 = 1 << 17;
+/// Numbers of a block on a CPU at most.
+const CPU_NUMBERS: i64 = 1 << 23;
+/// Columns of a block on a CPU at most: long enough that a row's piece is worth the calls that copy it, short enough that
+/// there are blocks for many threads.
+const CPU_COLUMNS: i64 = 1 << 14;
 /// Numbers of a block on a GPU: enough to fill it.
 const GPU_NUMBERS: i64 = 1 << 26;
 /// A block has a multiple of so many columns, but for the last.
 const MULTIPLE: i64 = 64;
+/// Numbers of a row's piece from which copying it is worth a call.
+const LONG: i64 = 512;
 
 /// Columns of a block of n rows.
 pub(super) fn width(device: Device, n: i64) -> i64 {
-    let numbers = if device == Device::Cpu { CPU_NUMBERS } else { GPU_NUMBERS };
-    (numbers / n.max(1) / MULTIPLE).max(1) * MULTIPLE
+    let (numbers, most) = if device == Device::Cpu { (CPU_NUMBERS, CPU_COLUMNS) } else { (GPU_NUMBERS, GPU_NUMBERS) };
+    (numbers / n.max(1)).min(most).max(MULTIPLE) / MULTIPLE * MULTIPLE
 }
 
 /// What `work` makes of each block `[n, w]` and its first column, in order.
@@ -37,6 +42,35 @@ pub(super) fn walk_by<T: Send>(
     work: impl Fn(Tensor, i64) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     perform(rows.device(), placed(rows, width)?, |(block, start)| work(block, start))
+}
+
+/// The same on a CPU with the numbers of each block, row by row, in a buffer that a thread uses again.
+pub(super) fn walk_numbers<T: Send>(
+    rows: &Tensor,
+    width: i64,
+    work: impl Fn(&[f32], i64) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let one = |numbers: &mut Vec<f32>, (block, start): (Tensor, i64)| {
+        read(&block, numbers)?;
+        work(numbers, start)
+    };
+    placed(rows, width)?.into_par_iter().map_init(Vec::new, one).collect()
+}
+
+/// The numbers of a block, row by row. Long pieces of rows are copied one by one, which saves the copy of the whole that
+/// makes a block contiguous.
+pub(super) fn read(block: &Tensor, numbers: &mut Vec<f32>) -> Result<()> {
+    let count = block.numel();
+    numbers.resize(count, 0.0);
+    match *block.size().as_slice() {
+        [n, width] if width >= LONG && block.kind() == Kind::Float => {
+            for (i, row) in (0..n).zip(numbers.chunks_exact_mut(width as usize)) {
+                block.f_get(i)?.f_copy_data(row, width as usize)?;
+            }
+        }
+        _ => block.f_to_kind(Kind::Float)?.f_contiguous()?.f_copy_data(numbers, count)?,
+    }
+    Ok(())
 }
 
 /// The same with the piece of a vector `[P]` that lies beside a block instead of the block's place.

@@ -1,10 +1,11 @@
 //! Linear combinations of rows: what means, buckets, nearest-neighbour mixing and every weighing rule have in common.
 
+use super::columns::walk;
 use super::points::squared_norms;
 use crate::fault::Result;
 use tch::{Kind, Tensor};
 
-/// `[m, P]` from the rows `[n, P]` and `m` lists of `n` coefficients, as one f32 matrix product.
+/// `[m, P]` from the rows `[n, P]` and `m` lists of `n` coefficients, as f32 matrix products of blocks.
 ///
 /// Coefficients come in f64, so that normalising them costs no precision. A row that no list uses is left out where it is
 /// not finite, so that a coefficient of 0 removes a row of infinities as it removes one of 1e30.
@@ -20,8 +21,11 @@ pub(super) fn combine(rows: &Tensor, coefficients: &[Vec<f64>]) -> Result<Tensor
         let picked: Vec<Vec<f64>> = coefficients.iter().map(pick).collect();
         return combine(&rows.f_index_select(0, &index)?, &picked);
     }
-    let matrix = Tensor::f_from_slice(&coefficients.concat())?.f_view([m, n])?;
-    Ok(matrix.f_to_kind(Kind::Float)?.f_to_device(rows.device())?.f_matmul(rows)?)
+    let coefficients: Vec<f32> = coefficients.iter().flatten().map(|&c| c as f32).collect();
+    let parts = walk(rows, |block, _| {
+        Ok(Tensor::f_from_slice(&coefficients)?.f_view([m, n])?.f_to_device(block.device())?.f_matmul(&block)?)
+    })?;
+    Ok(Tensor::f_cat(&parts, 1)?)
 }
 
 /// Whether the rows that are not `used` are finite.

@@ -5,16 +5,14 @@
 //! ([`super::lanes`]), on a GPU by element-wise minima and maxima over whole rows. Both only move values and add the kept
 //! ones in their order, so both are exact and give the same bytes.
 
-use super::columns::{blocks, walk};
+use super::columns::{blocks, walk_numbers, width};
 use super::lanes::{self, Keep};
 use super::network::{Comparator, middle_of};
-use crate::fault::Result;
+use crate::fault::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 /// Up to so many rows a GPU uses the network; more are sorted by libtorch.
 const NETWORK_ROWS: usize = 256;
-/// Numbers of a row's piece from which copying it is worth a call.
-const LONG: i64 = 1024;
 
 /// `[P]`: for each column of `rows` `[n, P]`, the mean of what is left without the `drop` smallest and `drop` largest
 /// values; needs `2 · drop < n`. Summed in f64 over the kept values alone, so that 1e30 among the dropped costs nothing.
@@ -46,35 +44,20 @@ fn by_column(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, kee
 }
 
 fn on_cpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
-    let around = around.map(floats).transpose()?;
-    let parts = walk(rows, |block, start| {
-        let (n, width) = block.size2()?;
+    let around: Option<Vec<f32>> =
+        around.map(|around| Ok::<_, Error>(around.f_contiguous()?.try_into()?)).transpose()?;
+    let n = rows.size()[0] as usize;
+    let parts = walk_numbers(rows, width(Device::Cpu, n as i64), |block, start| {
         let keep = match keep {
             Keep::Closest { keep, first, .. } => {
-                let around = around.as_ref().map(|around| &around[start as usize..][..width as usize]);
+                let around = around.as_ref().map(|around| &around[start as usize..][..block.len() / n]);
                 Keep::Closest { keep, around, first }
             }
             middle => middle,
         };
-        Ok(lanes::columns(&floats(&block)?, n as usize, network, keep))
+        Ok(lanes::columns(block, n, network, keep))
     })?;
     Ok(Tensor::f_from_slice(&parts.concat())?)
-}
-
-/// The numbers of a block, row by row. Long pieces of rows are copied one by one, which saves the copy of the whole that
-/// makes a block contiguous.
-fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; tensor.numel()];
-    let count = values.len();
-    match *tensor.size().as_slice() {
-        [n, width] if width >= LONG => {
-            for (i, row) in (0..n).zip(values.chunks_exact_mut(width as usize)) {
-                tensor.f_get(i)?.f_copy_data(row, width as usize)?;
-            }
-        }
-        _ => tensor.f_copy_data(&mut values, count)?,
-    }
-    Ok(values)
 }
 
 /// The same in tensor operations.

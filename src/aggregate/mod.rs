@@ -32,6 +32,7 @@ pub mod privacy;
 pub mod rule;
 pub mod server;
 mod span;
+mod sums;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

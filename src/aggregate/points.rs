@@ -9,11 +9,11 @@
 //! from the distances between the others, and rows that are long but close keep theirs. A Cholesky factorisation, shortest
 //! row first, then gives the coordinates.
 
-use super::columns::{walk, walk_by, width};
-use super::numbers;
+use super::columns::{read, walk, walk_by, walk_numbers, width};
+use super::{numbers, sums};
 use crate::fault::Result;
 use rayon::prelude::*;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Below this share of `‖x_i‖² + ‖x_j‖²` (centred) a squared distance is rounding noise and counts as 0: equal rows tie.
 const NOISE: f64 = 1e-14;
@@ -35,14 +35,24 @@ pub(super) struct Points {
 
 /// `‖x_i‖²` of each row `[n, P]`, summed in f64 block by block; not finite exactly where the row is not.
 pub(super) fn squared_norms(rows: &Tensor) -> Result<Vec<f64>> {
-    let parts = walk(rows, |block, _| {
-        let block = block.f_to_kind(Kind::Double)?;
-        let squares = block.f_square()?;
-        numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
-    })?;
-    let mut sums = vec![0.0; rows.size()[0] as usize];
+    let n = rows.size()[0];
+    let parts = if rows.device() == Device::Cpu {
+        let width = width(Device::Cpu, n);
+        walk_numbers(rows, width, |block, _| Ok(sums::squared_lengths(block, n as usize)))?
+    } else {
+        walk(rows, |block, _| {
+            let squares = block.f_to_kind(Kind::Double)?.f_square()?;
+            numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
+        })?
+    };
+    Ok(added(parts, n as usize))
+}
+
+/// Sums of the parts, in their order.
+pub(super) fn added(parts: Vec<Vec<f64>>, count: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; count];
     parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x));
-    Ok(sums)
+    sums
 }
 
 /// A number as ranks see it: rounded to 33 significant bits, so that what is equal but for rounding is a tie.
@@ -181,19 +191,32 @@ impl Points {
 ///
 /// The columns are dealt to [`STRANDS`] strands, whatever the number of threads, and their sums added in order.
 fn gram(rows: &Tensor, centre: i64) -> Result<Vec<f64>> {
-    let (n, columns) = rows.size2()?;
+    let n = rows.size()[0];
+    let by_hand = rows.device() == Device::Cpu && n < sums::MANY as i64;
     let width = width(rows.device(), n).max(LEAST_INNER);
-    let strands = walk_by(rows, (columns / STRANDS + 1).max(width), |strand, _| {
-        let sum = Tensor::f_zeros([n + 1, n + 1], (Kind::Double, strand.device()))?;
-        for start in (0..strand.size()[1]).step_by(width as usize) {
-            let block = strand.f_narrow(1, start, width.min(strand.size()[1] - start))?;
-            add_products(&sum, &block, centre)?;
-        }
-        Ok(sum)
+    let strand = (rows.size()[1] / STRANDS + 1).max(width);
+    let strands = walk_by(rows, strand, |strand, _| {
+        if by_hand { gram_of_numbers(&strand, width, centre) } else { gram_of_tensors(&strand, width, centre) }
     })?;
-    let mut sum = Tensor::f_zeros([n + 1, n + 1], (Kind::Double, rows.device()))?;
-    for strand in strands {
-        sum = sum.f_add_(&strand)?;
+    Ok(added(strands, ((n + 1) * (n + 1)) as usize))
+}
+
+fn gram_of_numbers(strand: &Tensor, width: i64, centre: i64) -> Result<Vec<f64>> {
+    let (n, columns) = strand.size2()?;
+    let mut sum = vec![0.0; ((n + 1) * (n + 1)) as usize];
+    let (mut block, mut packed) = (Vec::new(), Vec::new());
+    for start in (0..columns).step_by(width as usize) {
+        read(&strand.f_narrow(1, start, width.min(columns - start))?, &mut block)?;
+        sums::add_gram(&mut sum, &block, n as usize, centre as usize, &mut packed);
+    }
+    Ok(sum)
+}
+
+fn gram_of_tensors(strand: &Tensor, width: i64, centre: i64) -> Result<Vec<f64>> {
+    let (n, columns) = strand.size2()?;
+    let sum = Tensor::f_zeros([n + 1, n + 1], (Kind::Double, strand.device()))?;
+    for start in (0..columns).step_by(width as usize) {
+        add_products(&sum, &strand.f_narrow(1, start, width.min(columns - start))?, centre)?;
     }
     numbers(&sum)
 }

@@ -7,12 +7,13 @@
 //! By hand: τ = 1, rows `[0.5]`, `[9.5]`: `(0.5 + 1) / 2 = 0.75`; the next round: `0.75 + (−0.25 + 1) / 2 = 1.125`.
 
 use super::Rule;
-use crate::aggregate::columns::walk_beside;
-use crate::aggregate::{State, Updates, numbers};
+use crate::aggregate::columns::{walk_beside, walk_numbers, width};
+use crate::aggregate::points::added;
+use crate::aggregate::{State, Updates, numbers, sums};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,27 +71,55 @@ impl CenteredClipping {
 
     /// `v + (1/n) Σ_i f_i (x_i − v)`, the factors `f_i` from one walk over the rows, the sum from another.
     fn step(&self, rows: &Tensor, centre: &Tensor) -> Result<Tensor> {
-        let difference =
-            |block: &Tensor, centre: &Tensor| -> Result<Tensor> { Ok(block.f_to_kind(Kind::Double)?.f_sub_(centre)?) };
-        let parts = walk_beside(rows, centre, |block, centre| {
-            let squares = difference(&block, &centre)?.f_square_()?;
-            numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
-        })?;
+        let squares = if rows.device() == Device::Cpu { squares_on_cpu } else { squares_on_gpu };
         let n = rows.size()[0] as usize;
-        let share = |i: usize| {
-            let norm = parts.iter().map(|part| part[i]).sum::<f64>().sqrt();
+        let share = |square: f64| {
             // Positive form: a row as far as the centre has a norm of 0 and a factor of 1.
+            let norm = square.sqrt();
             let factor = if norm > self.config.tau { self.config.tau / norm } else { 1.0 };
             factor / n as f64
         };
-        let shares: Vec<f64> = (0..n).map(share).collect();
-        let moved = walk_beside(rows, centre, |block, centre| {
-            let shares = Tensor::f_from_slice(&shares)?.f_to_device(block.device())?.f_unsqueeze(1)?;
-            let moves = difference(&block, &centre)?.f_mul_(&shares)?;
-            Ok(centre.f_add(&moves.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Double)?)?)
-        })?;
-        Ok(Tensor::f_cat(&moved, 0)?)
+        let shares: Vec<f64> = squares(rows, centre)?.into_iter().map(share).collect();
+        if rows.device() == Device::Cpu {
+            moved_on_cpu(rows, centre, &shares)
+        } else {
+            moved_on_gpu(rows, centre, &shares)
+        }
     }
+}
+
+fn squares_on_cpu(rows: &Tensor, centre: &Tensor) -> Result<Vec<f64>> {
+    let (n, centre) = (rows.size()[0], Vec::<f64>::try_from(centre)?);
+    let parts = walk_numbers(rows, width(Device::Cpu, n), |block, start| {
+        let beside = &centre[start as usize..][..block.len() / n as usize];
+        Ok(sums::squared_distances(block, n as usize, beside))
+    })?;
+    Ok(added(parts, n as usize))
+}
+
+fn squares_on_gpu(rows: &Tensor, centre: &Tensor) -> Result<Vec<f64>> {
+    let parts = walk_beside(rows, centre, |block, centre| {
+        let squares = block.f_to_kind(Kind::Double)?.f_sub_(&centre)?.f_square_()?;
+        numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
+    })?;
+    Ok(added(parts, rows.size()[0] as usize))
+}
+
+fn moved_on_cpu(rows: &Tensor, centre: &Tensor, shares: &[f64]) -> Result<Tensor> {
+    let centre = Vec::<f64>::try_from(centre)?;
+    let parts = walk_numbers(rows, width(Device::Cpu, rows.size()[0]), |block, start| {
+        Ok(sums::moved(block, shares, &centre[start as usize..][..block.len() / shares.len()]))
+    })?;
+    Ok(Tensor::f_from_slice(&parts.concat())?)
+}
+
+fn moved_on_gpu(rows: &Tensor, centre: &Tensor, shares: &[f64]) -> Result<Tensor> {
+    let moved = walk_beside(rows, centre, |block, centre| {
+        let shares = Tensor::f_from_slice(shares)?.f_to_device(block.device())?.f_unsqueeze(1)?;
+        let moves = block.f_to_kind(Kind::Double)?.f_sub_(&centre)?.f_mul_(&shares)?;
+        Ok(centre.f_add(&moves.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Double)?)?)
+    })?;
+    Ok(Tensor::f_cat(&moved, 0)?)
 }
 
 impl Rule for CenteredClipping {
@@ -120,6 +149,7 @@ impl Rule for CenteredClipping {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{faults, made, rounds};
+    use super::*;
 
     #[test]
     fn by_hand() {
@@ -135,6 +165,17 @@ mod tests {
     fn defect_3_byzfl_centered_clipping_rows_at_the_centre_and_rows_of_1e30_are_no_trouble() {
         assert_eq!(made("centered-clipping = { tau = 1.0 }", &[[0.0, 0.0], [1e30, 0.0]]), [0.5, 0.0]);
         assert_eq!(made("centered-clipping = { tau = 1.0 }", &[[f32::MAX], [f32::MIN]]), [0.0]);
+    }
+
+    #[test]
+    fn a_cpu_and_the_tensor_operations_of_a_gpu_agree() {
+        let rows = Tensor::from_slice(&(0..70).map(|i| (i as f32 * 0.7).sin()).collect::<Vec<_>>()).view([7, 10]);
+        let centre = rows.get(3).to_kind(Kind::Double) * 0.5;
+        let (a, b) = (squares_on_cpu(&rows, &centre).unwrap(), squares_on_gpu(&rows, &centre).unwrap());
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} {b:?}");
+        let shares = [0.1, 0.2, 0.3, 0.0, 0.05, 0.15, 0.2];
+        let (a, b) = (moved_on_cpu(&rows, &centre, &shares).unwrap(), moved_on_gpu(&rows, &centre, &shares).unwrap());
+        assert!(a.allclose(&b, 1e-12, 1e-12, false));
     }
 
     #[test]

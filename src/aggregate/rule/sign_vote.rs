@@ -6,12 +6,12 @@
 //! By hand: lr = 0.1, rows `[1, 2]`, `[-3, 1]`, `[5, 0]`: votes 1 and 2: `[0.1, 0.1]`.
 
 use super::Rule;
-use crate::aggregate::Updates;
-use crate::aggregate::columns::walk;
+use crate::aggregate::columns::{walk, walk_numbers, width};
+use crate::aggregate::{Updates, sums};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,22 +53,43 @@ pub struct SignVote(pub Config);
 
 impl Rule for SignVote {
     fn aggregate(&mut self, updates: &Updates, _stream: &Stream) -> Result<Tensor> {
-        let votes = walk(&updates.rows, |block, _| {
-            let signs = block.f_sign()?.f_nan_to_num_(0.0, None, None)?;
-            Ok(signs.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Float)?.f_sign_()?.f_mul_scalar_(self.0.lr)?)
-        })?;
-        Ok(Tensor::f_cat(&votes, 0)?)
+        let votes = if updates.rows.device() == Device::Cpu { on_cpu(&updates.rows)? } else { on_gpu(&updates.rows)? };
+        Ok(votes.f_sign()?.f_mul_scalar_(self.0.lr)?)
     }
+}
+
+/// Rows that are for more minus rows that are for less, in each coordinate.
+fn on_cpu(rows: &Tensor) -> Result<Tensor> {
+    let n = rows.size()[0];
+    let votes = walk_numbers(rows, width(Device::Cpu, n), |block, _| Ok(sums::votes(block, n as usize)))?;
+    Ok(Tensor::f_from_slice(&votes.concat())?)
+}
+
+fn on_gpu(rows: &Tensor) -> Result<Tensor> {
+    let votes = walk(rows, |block, _| {
+        let signs = block.f_sign()?.f_nan_to_num_(0.0, None, None)?;
+        Ok(signs.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Float)?)
+    })?;
+    Ok(Tensor::f_cat(&votes, 0)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{close, faults, made};
+    use super::*;
 
     #[test]
     fn by_hand() {
         close(&made("sign-vote = { lr = 0.1 }", &[[1.0, 2.0], [-3.0, 1.0], [5.0, 0.0]]), &[0.1, 0.1]);
         close(&made("sign-vote = { lr = 0.1 }", &[[1.0, -2.0], [-1e30, -0.1]]), &[0.0, -0.1]);
+    }
+
+    #[test]
+    fn a_cpu_and_the_tensor_operations_of_a_gpu_agree_and_a_nan_abstains() {
+        let mut values: Vec<f32> = (0..70).map(|i| (i as f32 * 0.7).sin().max(0.0) - 0.3).collect();
+        (values[3], values[12], values[20]) = (f32::NAN, f32::INFINITY, 0.0);
+        let rows = Tensor::from_slice(&values).view([7, 10]);
+        assert_eq!(on_cpu(&rows).unwrap(), on_gpu(&rows).unwrap());
     }
 
     #[test]
