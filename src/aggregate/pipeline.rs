@@ -1,6 +1,6 @@
 //! All that a server does with the updates of a round: rows set aside, chains, server optimiser.
 
-use super::server::Server;
+use super::server::{Server, Voters};
 use super::{Chain, Nan, State, Updates, prefixed, stripped};
 use crate::fault::Result;
 use crate::seed::Stream;
@@ -176,6 +176,14 @@ impl Pipeline {
                 }
                 join(parts)
             }
+        }
+    }
+
+    /// Who votes on predictions after the last step; nobody where the global weights themselves predict.
+    pub fn voters(&self) -> Option<Voters> {
+        match &self.servers {
+            Servers::Whole(server) => server.voters(),
+            Servers::Apart(_) => None,
         }
     }
 

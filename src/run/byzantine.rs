@@ -97,14 +97,18 @@ impl Run {
         copy.whole(&zero, &made.parts, |_| 1.0)
     }
 
-    /// The test samples with the trigger of a backdoor, where there is one.
-    pub(super) fn triggered(&self) -> Option<EvalJob> {
+    /// The test samples with the trigger of a backdoor, where there is one, for each model that predicts.
+    pub(super) fn triggered(&self) -> Vec<EvalJob> {
+        self.predicting().into_iter().filter_map(|weights| self.triggered_for(weights)).collect()
+    }
+
+    fn triggered_for(&self, weights: &tch::Tensor) -> Option<EvalJob> {
         let trigger = self.foe.as_ref()?.trigger.as_ref().filter(|trigger| !trigger.rows.is_empty())?;
         let present = self.world.test.present.as_ref();
         Some(EvalJob {
             run: self.spec.index,
             place: TRIGGERED,
-            weights: self.weights.shallow_clone(),
+            weights: weights.shallow_clone(),
             rows: trigger.rows.clone(),
             present: present.map(|present| Arc::new(trigger.places.iter().map(|&i| present[i]).collect())),
             affine: self.world.affine.clone(),

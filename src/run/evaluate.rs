@@ -12,8 +12,7 @@ use tch::Tensor;
 impl Run {
     /// What is to be scored after the round just absorbed; empty when the round is not evaluated.
     pub fn evaluations(&self) -> Vec<EvalJob> {
-        let due = self.round.is_multiple_of(self.spec.every) || self.stop == Some(Stop::Finished);
-        if !due || matches!(self.stop, Some(Stop::Diverged { .. })) {
+        if !self.is_due() {
             return Vec::new();
         }
         let models: Vec<&Tensor> = match self.shape {
@@ -21,7 +20,7 @@ impl Run {
                 .filter(|&client| !self.world.usable[client].is_empty())
                 .map(|client| self.own.get(&client).unwrap_or(&self.weights))
                 .collect(),
-            _ => vec![&self.weights],
+            _ => self.predicting(),
         };
         let jobs = |weights: &Tensor| {
             let job = |(place, set): (usize, &EvalSet)| EvalJob {
@@ -38,6 +37,17 @@ impl Run {
         models.into_iter().flat_map(jobs).chain(self.triggered()).collect()
     }
 
+    /// Whether the round just absorbed is evaluated.
+    pub(super) fn is_due(&self) -> bool {
+        let due = self.round.is_multiple_of(self.spec.every) || self.stop == Some(Stop::Finished);
+        due && !matches!(self.stop, Some(Stop::Diverged { .. }))
+    }
+
+    /// The models that predict together: the global one, or the voters.
+    pub(super) fn predicting(&self) -> Vec<&Tensor> {
+        if self.voters.is_empty() { vec![&self.weights] } else { self.voters.iter().collect() }
+    }
+
     /// What is scored, by place: the test samples, then the development samples where there are any.
     fn sets(&self) -> Vec<(usize, &EvalSet)> {
         std::iter::once(&self.world.test).chain(&self.world.dev).enumerate().collect()
@@ -51,6 +61,9 @@ impl Run {
         let Some(mut row) = self.row.take() else {
             return Err(Error::Failed("a round was recorded before it was trained".into()));
         };
+        let counted = self.counted(scored);
+        let scored = counted.as_deref().unwrap_or(scored);
+        self.voters.clear();
         if !scored.is_empty() {
             let tallies: Vec<Tally> =
                 self.sets().into_iter().map(|(place, set)| self.tally(place, set, scored)).collect();

@@ -14,6 +14,7 @@ mod local;
 mod privacy;
 pub mod root;
 pub mod score;
+mod vote;
 pub mod world;
 
 #[cfg(test)]
@@ -86,6 +87,8 @@ pub struct Run {
     /// The last change of the global weights, where attackers remember it.
     moved: Option<Tensor>,
     weights: Tensor,
+    /// Copies that vote at the evaluation of the round; none where the weights themselves predict.
+    voters: Vec<Tensor>,
     /// Clients' own weights (`local-only`), by client, where they have trained.
     own: BTreeMap<usize, Tensor>,
     round: usize,
@@ -113,6 +116,7 @@ impl Run {
             byzantine: Vec::new(),
             moved: None,
             weights: engine.init(&stream.named("init")),
+            voters: Vec::new(),
             own: BTreeMap::new(),
             round: 0,
             cohort: Vec::new(),
@@ -249,6 +253,7 @@ impl Run {
         } else if self.round == self.spec.train.rounds {
             self.stop = Some(Stop::Finished);
         }
+        self.voters = if self.is_due() { self.voters()? } else { Vec::new() };
         Ok(())
     }
 

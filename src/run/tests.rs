@@ -334,3 +334,24 @@ fn the_server_trains_behind_the_cohort_and_is_no_client() {
     assert_eq!((row.clients, row.samples, row.train_loss, weight(&run)), (2, 2, Some(1.5), 1.0));
     assert_eq!(row.bytes, 2 * 4 * 2);
 }
+
+#[test]
+fn copies_of_a_blurred_model_vote_where_a_defence_says_so() {
+    let mut run = start(r#"{"custom":{"server":{"crfl":{"norm":10.0,"noise":0.3,"votes":101}}}}"#, 3, &[&[3]]);
+    let mut row = round(&mut run);
+    assert!(row.test.is_none() && run.evaluations().is_empty());
+    let jobs = run.jobs();
+    run.absorb(perform(ClosedForm.train(jobs))).unwrap();
+    let jobs = run.evaluations();
+    let mut votes = [0.0; 4];
+    jobs.iter().for_each(|job| votes[job.weights.double_value(&[0]) as usize] += 1.0);
+    assert_eq!((jobs.len(), votes.iter().sum::<f64>()), (101, 101.0));
+    assert!(votes[1] > 0.0 && votes[2] > 0.0, "{votes:?}");
+    row = run.record(&perform(ClosedForm.evaluate(jobs)), 0.25).unwrap();
+    let test = row.test.unwrap();
+    // The samples are of classes 1 and 2; one of them is right, and the loss is that of the shares of votes.
+    let share = |class: usize| ((votes[class] + 1.0) / 105.0).ln();
+    assert_eq!(test.accuracy, Some(0.5));
+    let loss = test.loss.unwrap();
+    assert!((loss + (share(1) + share(2)) / 2.0).abs() < 1e-5, "{loss} {votes:?}");
+}

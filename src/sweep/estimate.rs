@@ -36,6 +36,7 @@ pub fn budget(study: &Study, threads: usize) -> Result<Budget> {
     let mut cohort = 1;
     let mut parameters = 0u64;
     let mut remembered = 0u64;
+    let mut votes = 0u64;
     for point in 0..study.plan.points.len() {
         let scenario = study.scenario(point);
         let model = study.model(point);
@@ -48,11 +49,12 @@ pub fn budget(study: &Study, threads: usize) -> Result<Budget> {
         lane = lane.max(4 * (rows * p + parts.local.forwards() * activations));
         let trained = study.clients[point].min(drawn * scenario.train.rounds) as u64;
         remembered = remembered.max(trained * (u64::from(parts.local.remembers()) + u64::from(parts.on.remembers())));
+        votes = votes.max(parts.server.votes() as u64);
         cohort = cohort.max(drawn);
         parameters = parameters.max(p);
     }
-    // A run keeps its weights, its strategy's state, what clients leave behind and the cohort's deltas.
-    let run = 4 * parameters * (cohort as u64 + remembered + 4);
+    // A run keeps its weights, its strategy's state, what clients leave behind, the cohort's deltas, and copies that vote.
+    let run = 4 * parameters * (cohort as u64 + remembered + votes + 4);
     let data: u64 = study.data(0).modalities.iter().map(|m| 4 * m.values.len() as u64).sum();
     let wanted = study.plan.runs.len().max(1);
     if study.device() == Device::Cpu {
@@ -134,7 +136,8 @@ fn run_seconds(study: &Study, index: usize, pace: Pace) -> Result<f64> {
     let steps: usize = world.usable.iter().map(|samples| samples.len().div_ceil(train.batch) * train.epochs).sum();
     let clients = world.clients.len().max(1);
     let lanes = train.cohort.size(clients) * train.rounds;
-    let models = if scenario.strategy.shape() == Shape::LocalOnly { clients } else { 1 };
+    let voters = scenario.strategy.parts().server.votes().max(1);
+    let models = if scenario.strategy.shape() == Shape::LocalOnly { clients } else { voters };
     let samples = world.test.rows.len() + world.dev.as_ref().map_or(0, |dev| dev.rows.len());
     let evaluations = train.rounds.div_ceil(scenario.evaluate.every);
     Ok(pace.step * steps as f64 / clients as f64 * lanes as f64 + pace.sample * (samples * evaluations * models) as f64)

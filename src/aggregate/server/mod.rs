@@ -14,6 +14,7 @@ pub mod crfl;
 pub mod sgd;
 pub mod yogi;
 
+use super::noise::add_noise;
 use super::{State, take};
 use crate::fault::{About, Checker, Result};
 use crate::seed::Stream;
@@ -45,6 +46,27 @@ impl Default for Config {
 /// Every choice, for `fedrobust list server`.
 pub const CHOICES: &[About] = &[sgd::ABOUT, adagrad::ABOUT, adam::ABOUT, yogi::ABOUT, crfl::ABOUT];
 
+/// Copies of a model that vote on a prediction.
+#[derive(Debug)]
+pub struct Voters {
+    /// What they are copies of, `[P]`.
+    pub weights: Tensor,
+    /// Standard deviation of the noise of each.
+    pub noise: f64,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Voters {
+    /// One of them, with the noise of a stream.
+    ///
+    /// # Errors
+    /// libtorch runs out of memory.
+    pub fn draw(&self, stream: &Stream) -> Result<Tensor> {
+        add_noise(self.weights.shallow_clone(), self.noise, stream)
+    }
+}
+
 /// A server optimiser with its state.
 pub trait Server: Send {
     /// The new global weights from the old ones and the aggregated delta, all `[P]`.
@@ -59,6 +81,11 @@ pub trait Server: Send {
     /// As [`Server::step`].
     fn step_drawn(&mut self, weights: &Tensor, delta: &Tensor, _stream: &Stream) -> Result<Tensor> {
         self.step(weights, delta)
+    }
+
+    /// Who votes on predictions after the last step; nobody where the new weights themselves predict.
+    fn voters(&self) -> Option<Voters> {
+        None
     }
 
     /// State to checkpoint; empty before the first step, and always for what is stateless.
@@ -87,6 +114,11 @@ impl Config {
         !matches!(self, Config::Crfl(_))
     }
 
+    /// Copies of the model that vote at an evaluation.
+    pub fn votes(&self) -> usize {
+        if let Config::Crfl(config) = self { config.votes } else { 0 }
+    }
+
     /// Builds it; `client_lr` is what some pseudo-gradients are divided by.
     pub fn build(&self, client_lr: f64) -> Box<dyn Server> {
         match self {
@@ -94,7 +126,7 @@ impl Config {
             Config::Adagrad(config) => Box::new(config.build()),
             Config::Adam(config) => Box::new(config.build()),
             Config::Yogi(config) => Box::new(config.build()),
-            Config::Crfl(config) => Box::new(crfl::Crfl(config.clone())),
+            Config::Crfl(config) => Box::new(crfl::Crfl::new(config)),
         }
     }
 }
