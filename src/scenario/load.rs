@@ -103,9 +103,10 @@ fn read_in(folder: Option<&Path>, file: &str, text: &str, sets: &[String]) -> Re
     let Some(scenario) = &base.scenario else {
         return Err(Error::Invalid(format!("{file}: is not a scenario")));
     };
+    // A name of dots alone, as of `...toml`, would be another folder.
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     Ok(Loaded {
-        name: stem.unwrap_or_else(|| "scenario".to_string()),
+        name: stem.filter(|stem| stem.contains(|c| c != '.')).unwrap_or_else(|| "scenario".to_string()),
         base: PathBuf::new(),
         question: scenario.question.clone(),
         seeds: scenario.seeds.clone(),

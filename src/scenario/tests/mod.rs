@@ -308,6 +308,15 @@ fn files_that_cannot_be_read_say_why() {
     assert_eq!((loaded.name.as_str(), loaded.base.as_path()), ("quick", dir.path()));
 }
 
+#[test]
+fn a_file_is_named_by_its_stem_and_never_leads_to_another_folder() {
+    for (file, name) in
+        [("a/b.toml", "b"), ("b.c.toml", "b.c"), (".toml", ".toml"), ("..toml", "scenario"), ("...toml", "scenario")]
+    {
+        assert_eq!(read_str(file, BASE, &[]).unwrap().name, name);
+    }
+}
+
 const RICH: &str = r#"question = "Does it hold?"
 seeds = [8, 16]
 data.npz = { path = "a.npz", modalities = ["a", "b"] }
