@@ -6,16 +6,18 @@ use crate::data::Labels;
 use crate::lane::Scored;
 use crate::metric::{Counts, Truth, worst_10};
 use crate::record::{ClientScore, Lack, Metric, Scores};
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use std::collections::BTreeMap;
 
 /// Rows of logits `[n, C]` whose highest score is that of `class`, the lowest class on a tie.
 pub fn taken_for(logits: &Array2<f32>, class: usize) -> usize {
-    let best = |row: ndarray::ArrayView1<f32>| {
-        let start = (0, f32::NEG_INFINITY);
-        row.iter().enumerate().fold(start, |best, (i, &score)| if score > best.1 { (i, score) } else { best }).0
-    };
-    logits.rows().into_iter().filter(|row| best(*row) == class).count()
+    logits.rows().into_iter().filter(|row| predicted(*row) == class).count()
+}
+
+/// The class of highest score, the lowest on a tie.
+pub(super) fn predicted(logits: ArrayView1<f32>) -> usize {
+    let start = (0, f32::NEG_INFINITY);
+    logits.iter().enumerate().fold(start, |best, (i, &score)| if score > best.1 { (i, score) } else { best }).0
 }
 
 /// Counts of one evaluation, by natural client.

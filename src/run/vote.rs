@@ -6,6 +6,7 @@
 //! class, and to the absence of a label.
 
 use super::Run;
+use super::score::predicted;
 use crate::fault::Result;
 use crate::lane::Scored;
 use ndarray::Array2;
@@ -47,10 +48,7 @@ fn add_votes(votes: &mut Array2<f32>, logits: &Array2<f32>, multilabel: bool) {
         return;
     }
     for (mut votes, logits) in votes.rows_mut().into_iter().zip(logits.rows()) {
-        let start = (0, f32::NEG_INFINITY);
-        let better =
-            |best: (usize, f32), (class, &logit): (usize, &f32)| if logit > best.1 { (class, logit) } else { best };
-        votes[logits.iter().enumerate().fold(start, better).0] += 1.0;
+        votes[predicted(logits)] += 1.0;
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! By hand: η = 1, ρ = 5, σ = 0, w = `[5, 8]`, Δ = `[1, 0]`: `[6, 8]` is 10 long: `[3, 4]`.
 
-use super::{Server, Voters};
+use super::{Server, State, Voters, take};
 use crate::aggregate::noise::add_noise;
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
@@ -94,6 +94,14 @@ impl Server for Crfl {
         let clipped = self.clipped.as_ref()?.shallow_clone();
         Some(Voters { weights: clipped, noise: self.config.noise, count: self.config.votes })
     }
+
+    fn state(&self) -> State {
+        self.clipped.iter().map(|clipped| ("clipped".to_string(), clipped.shallow_clone())).collect()
+    }
+
+    fn restore(&mut self, state: State) {
+        self.clipped = take(&state, "clipped");
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +138,10 @@ mod tests {
         assert!(voters.weights.allclose(&Tensor::from_slice(&[3.0_f32, 4.0]), 1e-6, 0.0, false));
         let copies: Vec<Tensor> = (1..3).map(|copy| voters.draw(&Stream::root(0).at(copy)).unwrap()).collect();
         assert!(copies[0] != copies[1] && copies[0] != blurred && voters.count == 3);
+        // A round without updates after a checkpoint still has voters.
+        let mut again = Crfl::new(&crfl.config);
+        again.restore(crfl.state());
+        assert_eq!(again.voters().unwrap().draw(&Stream::root(0).at(1)).unwrap(), copies[0]);
     }
 
     #[test]
