@@ -12,8 +12,14 @@ use std::path::{Path, PathBuf};
 pub type Check = fn(&[u8], &Path);
 
 /// All, by name.
-pub const CHECKS: [(&str, Check); 5] =
-    [("scenario", scenario), ("npz", npz), ("results", results), ("tensors", tensors), ("matrix", matrices)];
+pub const CHECKS: [(&str, Check); 6] = [
+    ("scenario", scenario),
+    ("npz", npz),
+    ("pickle", pickles),
+    ("results", results),
+    ("tensors", tensors),
+    ("matrix", matrices),
+];
 
 /// The name of the one run of a results folder to be harmed.
 pub const RUN: &str = "0123456789abcdef0123456789abcdef";
@@ -36,6 +42,19 @@ pub fn npz(bytes: &[u8], folder: &Path) {
     let path = put(folder, "x.npz", bytes);
     let config = data::npz::Config { path: PathBuf::from("x.npz"), modalities: None, classes: None };
     let _ = data::npz::load(&config, path.parent().unwrap_or(folder));
+}
+
+/// A pickle: everything in it is looked at.
+pub fn pickles(bytes: &[u8], _folder: &Path) {
+    let Ok(read) = data::pickle::read(bytes) else { return };
+    let mut open = vec![read.root()];
+    let mut steps = 0;
+    while let Some(view) = open.pop().filter(|_| steps < 100_000) {
+        steps += 1;
+        let _ = (view.text(), view.number(), view.what(), view.array().and_then(|array| array.floats()));
+        open.extend(view.items().into_iter().flatten());
+        open.extend(view.pairs().into_iter().flatten().flat_map(|(key, value)| [key, value]));
+    }
 }
 
 /// A file of a results folder: the first byte says which, the rest is its content. A manifest is sealed, so that what is in

@@ -53,9 +53,47 @@ pub fn kind(device: Device, tf32: bool) -> &'static str {
     }
 }
 
-/// Whether TF32 is allowed. libtorch's own switch cannot be reached through tch; this is the one it reads at its start.
+/// The variable from which libtorch reads, at its start, whether TF32 is allowed; its own switch cannot be reached through tch.
+const TF32: &str = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE";
+
+/// Whether TF32 is allowed.
 pub fn tf32() -> bool {
-    std::env::var("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE").is_ok_and(|value| value == "1")
+    std::env::var(TF32).is_ok_and(|value| value == "1")
+}
+
+/// Allows TF32. Where it is not allowed yet, this program starts again in the place of its process, with the same
+/// arguments.
+///
+/// # Errors
+/// [`Error::Machine`] where it cannot be started again.
+pub fn allow_tf32() -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    if tf32() {
+        return Ok(());
+    }
+    let failed = |e: std::io::Error| Error::Machine(format!("--tf32: cannot start again with {TF32}=1: {e}"));
+    let program = std::env::current_exe().map_err(failed)?;
+    Err(failed(std::process::Command::new(program).args(std::env::args_os().skip(1)).env(TF32, "1").exec()))
+}
+
+/// Bytes that are free on a GPU, as the driver's own program says; `None` where it is not there or does not know the device.
+pub fn free_memory(device: Device) -> Option<u64> {
+    let Device::Cuda(index) = device else { return None };
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+    let query = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", &physical(&visible, index)];
+    let said = std::process::Command::new("nvidia-smi").args(query).output().ok()?;
+    mebibytes(&String::from_utf8_lossy(&said.stdout))
+}
+
+/// What the driver calls the device with this index among the visible ones.
+fn physical(visible: &str, index: usize) -> String {
+    let named = visible.split(',').map(str::trim).filter(|name| !name.is_empty()).nth(index);
+    named.map_or_else(|| index.to_string(), str::to_string)
+}
+
+/// A line with a whole number of MiB, in bytes.
+fn mebibytes(said: &str) -> Option<u64> {
+    said.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
 }
 
 fn cuda_devices() -> i64 {
@@ -82,6 +120,15 @@ fn load_cuda() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_driver_is_asked_for_the_device_that_is_meant() {
+        let asked = [("", 1), ("3,5", 1), ("GPU-8f2a", 0), ("2", 1)].map(|(visible, index)| physical(visible, index));
+        assert_eq!(asked, ["1", "5", "GPU-8f2a", "1"]);
+        assert_eq!(mebibytes("143771\n"), Some(143_771 << 20));
+        assert_eq!([mebibytes(""), mebibytes("No devices were found"), mebibytes("[N/A]")], [None; 3]);
+        assert_eq!(free_memory(Device::Cpu), None);
+    }
 
     #[test]
     fn tf32_makes_another_kind_of_a_gpu_and_none_of_a_cpu() {

@@ -31,7 +31,7 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8> {
     }
     say(&format!("  clients     {}", span(study.clients.iter().copied())));
     say(&format!("  parameters  {}", span((0..plan.points.len()).map(|point| study.model(point).parameters()))));
-    let budget = estimate::budget(&study, threads)?;
+    let budget = estimate::budget(&study, threads);
     say(&format!("  memory      about {} for data and {} runs at a time", size(budget.bytes), budget.runs));
     let place = device::name(study.device());
     if arguments.no_calibrate {

@@ -18,6 +18,7 @@ pub mod missing_labels;
 pub mod missing_modality;
 pub mod replay;
 
+use crate::data::Dataset;
 use crate::fault::{About, Checker};
 use crate::partition::Share;
 use crate::record::Realised;
@@ -93,6 +94,8 @@ pub struct Samples {
     pub present: Vec<Present>,
     /// Values that an attacker forged, where it did.
     pub forged: Option<Arc<Forged>>,
+    /// The data that the rows are of, where it is not the run's data set but was made for this client.
+    pub own: Option<Arc<Dataset>>,
 }
 
 impl Samples {
@@ -198,6 +201,18 @@ impl Config {
 
     /// Corrupts every client's share and says how much was hit. Rate 0 everywhere changes and reports nothing.
     pub fn apply(&self, shares: Vec<Share>, facts: &Facts, stream: &Stream) -> (Vec<Client>, Vec<Realised>) {
+        self.apply_from(0, shares, facts, stream)
+    }
+
+    /// The same for the clients from number `first` on: what happens to a client depends on its number, and on others only
+    /// where exact shares of clients are asked for.
+    pub fn apply_from(
+        &self,
+        first: usize,
+        shares: Vec<Share>,
+        facts: &Facts,
+        stream: &Stream,
+    ) -> (Vec<Client>, Vec<Realised>) {
         let config = self.canonical();
         let mut clients: Vec<Client> = shares.into_iter().map(|share| clean(share, facts)).collect();
         let of = clients.iter().map(|client| client.rows.len()).sum();
@@ -207,7 +222,7 @@ impl Config {
         if let Some(noise) = config.label_noise.filter(|_| !facts.labels.is_empty()) {
             let mut hit = 0;
             for (k, client) in clients.iter_mut().enumerate() {
-                let seen = noise.seen(&client.labels, facts.classes, k, stream);
+                let seen = noise.seen(&client.labels, facts.classes, first + k, stream);
                 hit += seen.iter().zip(&client.labels).filter(|(seen, clean)| seen != clean).count();
                 client.labels = seen;
             }
@@ -215,12 +230,13 @@ impl Config {
         }
         if let Some(missing) = config.missing_labels {
             for (k, client) in clients.iter_mut().enumerate() {
-                client.labelled = missing.labelled(client.rows.len(), k, places[k], stream);
+                client.labelled = missing.labelled(client.rows.len(), first + k, places[k], stream);
             }
             report("missing-labels", clients.iter().flat_map(|c| &c.labelled).filter(|l| !**l).count(), of);
         }
         if let Some(missing) = config.missing_modality {
-            let group = |(k, c): (usize, &Client)| Group { key: k as u64, place: places[k], samples: c.rows.len() };
+            let group =
+                |(k, c): (usize, &Client)| Group { key: (first + k) as u64, place: places[k], samples: c.rows.len() };
             let groups: Vec<Group> = clients.iter().enumerate().map(group).collect();
             let present = missing.present(&groups, facts, stream);
             realised.extend(lost("", &present, facts, missing.per));

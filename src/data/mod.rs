@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `shoulder` | bundled real data: 10 people, smartwatch accelerometer and gyroscope, 7 shoulder exercises |
 //! | `synthetic` | any number of modalities with known informativeness and overlap |
+//! | `population` | any number of generated clients, each made when it is drawn |
 //! | `npz` | your own arrays |
 //! | `uci-har` | UCI HAR from its official text files |
 //! | `ku-har` | KU-HAR from its CSV files |
@@ -25,6 +26,7 @@ pub mod matrix;
 pub mod meld;
 pub mod npz;
 pub mod pickle;
+pub mod population;
 pub mod prepare;
 pub mod ptb_xl;
 pub mod shoulder;
@@ -48,6 +50,8 @@ pub enum Config {
     Shoulder(shoulder::Config),
     /// Generated data.
     Synthetic(synthetic::Config),
+    /// Generated clients, made when they are drawn.
+    Population(population::Config),
     /// The user's arrays.
     Npz(npz::Config),
     /// UCI HAR from its text files.
@@ -68,6 +72,7 @@ pub enum Config {
 pub const CHOICES: &[About] = &[
     shoulder::ABOUT,
     synthetic::ABOUT,
+    population::ABOUT,
     npz::ABOUT,
     uci_har::ABOUT,
     ku_har::ABOUT,
@@ -87,6 +92,7 @@ impl Config {
         match self {
             Config::Shoulder(_) => {}
             Config::Synthetic(config) => c.inside("synthetic", |c| config.check(c)),
+            Config::Population(config) => c.inside("population", |c| config.check(c)),
             Config::Npz(config) => c.inside("npz", |c| config.check(c)),
             Config::UciHar(config) => c.inside("uci-har", |c| config.check(c)),
             Config::KuHar(config) => c.inside("ku-har", |c| config.check(c)),
@@ -94,6 +100,14 @@ impl Config {
             Config::CremaD(config) => c.inside("crema-d", |c| config.check(c)),
             Config::Meld(config) => c.inside("meld", |c| config.check(c)),
             Config::Fedmultimodal(config) => c.inside("fedmultimodal", |c| config.check(c)),
+        }
+    }
+
+    /// The clients that are made when they are drawn, where the source has such; what is loaded is then what is scored.
+    pub fn population(&self) -> Option<&population::Config> {
+        match self {
+            Config::Population(config) => Some(config),
+            _ => None,
         }
     }
 
@@ -105,6 +119,7 @@ impl Config {
         match self {
             Config::Shoulder(_) => shoulder::load(),
             Config::Synthetic(config) => Ok(synthetic::generate(config)),
+            Config::Population(config) => Ok(config.test()),
             Config::Npz(config) => npz::load(config, base),
             Config::UciHar(config) => uci_har::load(config, base),
             Config::KuHar(config) => ku_har::load(config, base),
@@ -119,7 +134,7 @@ impl Config {
     /// they have, classes, and whether samples may have several labels. A data set of one sample.
     pub fn outline(&self) -> Option<Dataset> {
         match self {
-            Config::Shoulder(_) | Config::Synthetic(_) | Config::Npz(_) => None,
+            Config::Shoulder(_) | Config::Synthetic(_) | Config::Population(_) | Config::Npz(_) => None,
             Config::UciHar(config) => Some(config.outline()),
             Config::KuHar(config) => Some(config.outline()),
             Config::PtbXl(config) => Some(config.outline()),
@@ -132,7 +147,7 @@ impl Config {
     /// The path that it is read from, relative to the scenario's folder.
     pub fn path_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
-            Config::Shoulder(_) | Config::Synthetic(_) => None,
+            Config::Shoulder(_) | Config::Synthetic(_) | Config::Population(_) => None,
             Config::Npz(config) => Some(&mut config.path),
             Config::UciHar(config) => Some(&mut config.path),
             Config::KuHar(config) => Some(&mut config.path),
@@ -181,7 +196,7 @@ impl ModalityShape {
 }
 
 /// One modality of all samples.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Modality {
     /// Name and shape.
     pub shape: ModalityShape,
@@ -212,7 +227,7 @@ pub enum Part {
 }
 
 /// A data set as it was read: nothing is split or normalised yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// Name for titles, for example `shoulder`.
     pub name: String,

@@ -27,7 +27,7 @@ use ndarray::{Array2, Array3};
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::f64::consts::TAU;
 
 /// Parameters.
@@ -96,19 +96,24 @@ impl Config {
         c.rate("overlap", self.overlap);
         c.not_negative("noise", self.noise);
         c.not_negative("client-shift", self.client_shift);
-        if !(1..=32).contains(&self.modalities.len()) {
-            c.fault("modalities", "has the wrong size", "1 to 32 modalities", "");
-        }
-        c.inside("modalities", |c| {
-            for (name, modality) in &self.modalities {
-                c.inside(name, |c| {
-                    c.at_least("time", modality.time.unwrap_or(1), 1);
-                    c.at_least("width", modality.width, 1);
-                    c.rate("informativeness", modality.informativeness);
-                });
-            }
-        });
+        check_modalities(c, &self.modalities);
     }
+}
+
+/// 1 to 32 modalities, each of a shape that can be.
+pub(super) fn check_modalities(c: &mut Checker, modalities: &BTreeMap<String, ModalityConfig>) {
+    if !(1..=32).contains(&modalities.len()) {
+        c.fault("modalities", "has the wrong size", "1 to 32 modalities", "");
+    }
+    c.inside("modalities", |c| {
+        for (name, modality) in modalities {
+            c.inside(name, |c| {
+                c.at_least("time", modality.time.unwrap_or(1), 1);
+                c.at_least("width", modality.width, 1);
+                c.rate("informativeness", modality.informativeness);
+            });
+        }
+    });
 }
 
 /// Entry of `fedrobust list data`.
@@ -121,35 +126,40 @@ pub const ABOUT: About = About {
         Parameter { name: "samples", default: "600", meaning: "samples, from 1" },
         Parameter { name: "classes", default: "4", meaning: "classes, from 2" },
         Parameter { name: "clients", default: "10", meaning: "natural clients, from 1" },
-        Parameter {
-            name: "modalities",
-            default: "audio (32 x 4, 0.9) and motion (32 x 4, 0.7)",
-            meaning: "by name: { time, width = 4, informativeness = 0.8 }; without time pooled features",
-        },
-        Parameter { name: "overlap", default: "0.0", meaning: "probability that modalities err together, 0 to 1" },
-        Parameter { name: "noise", default: "0.5", meaning: "deviation of the noise, from 0; the signal's is 1" },
-        Parameter {
-            name: "client-shift",
-            default: "0.1",
-            meaning: "how much clients differ in gain and offset, from 0",
-        },
-        Parameter { name: "seed", default: "0", meaning: "seed of the data, whatever the seeds of the runs" },
+        MODALITIES,
+        OVERLAP,
+        NOISE,
+        CLIENT_SHIFT,
+        SEED,
     ],
 };
 
+/// Parameters of the law, as they are listed.
+pub(super) const MODALITIES: Parameter = Parameter {
+    name: "modalities",
+    default: "audio (32 x 4, 0.9) and motion (32 x 4, 0.7)",
+    meaning: "by name: { time, width = 4, informativeness = 0.8 }; without time pooled features",
+};
+pub(super) const OVERLAP: Parameter =
+    Parameter { name: "overlap", default: "0.0", meaning: "probability that modalities err together, 0 to 1" };
+pub(super) const NOISE: Parameter =
+    Parameter { name: "noise", default: "0.5", meaning: "deviation of the noise, from 0; the signal's is 1" };
+pub(super) const CLIENT_SHIFT: Parameter =
+    Parameter { name: "client-shift", default: "0.1", meaning: "how much clients differ in gain and offset, from 0" };
+pub(super) const SEED: Parameter =
+    Parameter { name: "seed", default: "0", meaning: "seed of the data, whatever the seeds of the runs" };
+
 /// Generates.
 pub fn generate(config: &Config) -> Dataset {
-    let root = Stream::root(config.seed).named("synthetic");
-    let shown: Vec<Vec<usize>> = (0..config.samples).map(|i| show(config, i, &root)).collect();
-    let modalities = config.modalities.iter().enumerate();
-    let modalities = modalities.map(|(m, (name, of))| modality(config, name, of, m, &shown, &root)).collect();
+    let sample = |i: usize| Sample { id: i as u64, class: class_of(config, i), client: (i % config.clients) as u64 };
+    let samples: Vec<Sample> = (0..config.samples).map(sample).collect();
     let mut data = Dataset {
         name: "synthetic".to_string(),
-        modalities,
-        labels: Labels::Single((0..config.samples).map(|i| class_of(config, i) as u32).collect()),
+        modalities: config.law().modalities(&samples),
+        labels: Labels::Single(samples.iter().map(|sample| sample.class as u32).collect()),
         classes: config.classes,
         class_names: None,
-        client: (0..config.samples).map(|i| (i % config.clients) as u32).collect(),
+        client: samples.iter().map(|sample| sample.client as u32).collect(),
         client_names: (0..config.clients).map(|k| k.to_string()).collect(),
         parts: None,
         keys: None,
@@ -159,49 +169,94 @@ pub fn generate(config: &Config) -> Dataset {
     data
 }
 
+impl Config {
+    fn law(&self) -> Law<'_> {
+        Law {
+            classes: self.classes,
+            modalities: &self.modalities,
+            overlap: self.overlap,
+            noise: self.noise,
+            client_shift: self.client_shift,
+            root: Stream::root(self.seed).named("synthetic"),
+        }
+    }
+}
+
 fn class_of(config: &Config, sample: usize) -> usize {
     sample / config.clients % config.classes
 }
 
-/// The class that each modality shows of one sample.
-fn show(config: &Config, sample: usize, root: &Stream) -> Vec<usize> {
-    let mut rng = root.named("shown").at(sample as u64).rng();
-    let together = rng.random::<f64>() < config.overlap;
-    let mut draw = || (rng.random::<f64>(), rng.random_range(0..config.classes));
-    let shared = draw();
-    let mut of_one = |modality: &ModalityConfig| {
-        let own = draw();
-        let (u, other) = if together { shared } else { own };
-        if u < modality.informativeness { class_of(config, sample) } else { other }
-    };
-    config.modalities.values().map(&mut of_one).collect()
+/// A sample to generate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    /// Names its streams.
+    pub id: u64,
+    /// Class y.
+    pub class: usize,
+    /// Natural client k.
+    pub client: u64,
 }
 
-fn modality(
-    config: &Config,
-    name: &str,
-    of: &ModalityConfig,
-    index: usize,
-    shown: &[Vec<usize>],
-    root: &Stream,
-) -> Modality {
-    let (time, width) = (of.time.unwrap_or(1), of.width);
-    let stream = root.named("modality").named(name);
-    let prototypes: Vec<Array2<f64>> =
-        (0..config.classes).map(|c| prototype(of, &stream.named("class").at(c as u64))).collect();
-    let clients: Vec<(f64, Vec<f64>)> =
-        (0..config.clients).map(|k| shift(config, width, &stream.named("client").at(k as u64))).collect();
-    let mut values = Array3::zeros((config.samples, time, width));
-    for (i, mut sample) in values.outer_iter_mut().enumerate() {
-        let mut rng = stream.named("noise").at(i as u64).rng();
-        let (gain, offset) = &clients[i % config.clients];
-        for ((t, d), x) in sample.indexed_iter_mut() {
-            let noise: f64 = rng.sample(StandardNormal);
-            *x = (gain * prototypes[shown[i][index]][[t, d]] + offset[d] + config.noise * noise) as f32;
-        }
+/// How samples are generated, whoever has how many of them.
+#[derive(Debug)]
+pub(super) struct Law<'a> {
+    pub classes: usize,
+    pub modalities: &'a BTreeMap<String, ModalityConfig>,
+    pub overlap: f64,
+    pub noise: f64,
+    pub client_shift: f64,
+    pub root: Stream,
+}
+
+impl Law<'_> {
+    /// All modalities of these samples.
+    pub fn modalities(&self, samples: &[Sample]) -> Vec<Modality> {
+        let shown: Vec<Vec<usize>> = samples.iter().map(|sample| self.show(sample)).collect();
+        let modality =
+            |(m, (name, of)): (usize, (&String, &ModalityConfig))| self.modality(name, of, m, samples, &shown);
+        self.modalities.iter().enumerate().map(modality).collect()
     }
-    let shape = ModalityShape { name: name.to_string(), time, width, sequence: of.time.is_some() };
-    Modality { shape, values, lengths: None }
+
+    /// The class that each modality shows of one sample.
+    fn show(&self, sample: &Sample) -> Vec<usize> {
+        let mut rng = self.root.named("shown").at(sample.id).rng();
+        let together = rng.random::<f64>() < self.overlap;
+        let mut draw = || (rng.random::<f64>(), rng.random_range(0..self.classes));
+        let shared = draw();
+        let mut of_one = |modality: &ModalityConfig| {
+            let own = draw();
+            let (u, other) = if together { shared } else { own };
+            if u < modality.informativeness { sample.class } else { other }
+        };
+        self.modalities.values().map(&mut of_one).collect()
+    }
+
+    fn modality(
+        &self,
+        name: &str,
+        of: &ModalityConfig,
+        index: usize,
+        samples: &[Sample],
+        shown: &[Vec<usize>],
+    ) -> Modality {
+        let (time, width) = (of.time.unwrap_or(1), of.width);
+        let stream = self.root.named("modality").named(name);
+        let prototypes: Vec<Array2<f64>> =
+            (0..self.classes).map(|c| prototype(of, &stream.named("class").at(c as u64))).collect();
+        let mut clients: HashMap<u64, (f64, Vec<f64>)> = HashMap::new();
+        let mut values = Array3::zeros((samples.len(), time, width));
+        for ((sample, shown), mut values) in samples.iter().zip(shown).zip(values.outer_iter_mut()) {
+            let mut rng = stream.named("noise").at(sample.id).rng();
+            let client = || shift(self.client_shift, width, &stream.named("client").at(sample.client));
+            let (gain, offset) = clients.entry(sample.client).or_insert_with(client);
+            for ((t, d), x) in values.indexed_iter_mut() {
+                let noise: f64 = rng.sample(StandardNormal);
+                *x = (*gain * prototypes[shown[index]][[t, d]] + offset[d] + self.noise * noise) as f32;
+            }
+        }
+        let shape = ModalityShape { name: name.to_string(), time, width, sequence: of.time.is_some() };
+        Modality { shape, values, lengths: None }
+    }
 }
 
 /// What a class looks like, `[T, D]`.
@@ -223,10 +278,10 @@ fn prototype(of: &ModalityConfig, stream: &Stream) -> Array2<f64> {
 }
 
 /// Gain and offset of a natural client.
-fn shift(config: &Config, width: usize, stream: &Stream) -> (f64, Vec<f64>) {
+fn shift(client_shift: f64, width: usize, stream: &Stream) -> (f64, Vec<f64>) {
     let mut rng = stream.rng();
-    let gain = 1.0 + config.client_shift * rng.random_range(-0.5..0.5);
-    (gain, (0..width).map(|_| config.client_shift * rng.sample::<f64, _>(StandardNormal)).collect())
+    let gain = 1.0 + client_shift * rng.random_range(-0.5..0.5);
+    (gain, (0..width).map(|_| client_shift * rng.sample::<f64, _>(StandardNormal)).collect())
 }
 
 #[cfg(test)]

@@ -51,6 +51,32 @@ impl DeviceData {
         Ok(Self { values, lengths, labels: upload(labels)?, multilabel: data.multilabel() })
     }
 
+    /// Uploads the data that clients bring with them, one after another, and says which row each begins with; `None` where they
+    /// bring none.
+    ///
+    /// # Errors
+    /// Too little memory on the device.
+    pub fn brought(clients: &[Option<&Dataset>], device: Device) -> crate::fault::Result<Option<(Self, Vec<i64>)>> {
+        let mut first = Vec::with_capacity(clients.len());
+        let mut rows = 0;
+        for client in clients {
+            first.push(rows);
+            rows += client.map_or(0, |data| data.len() as i64);
+        }
+        let each =
+            clients.iter().flatten().map(|data| Self::new(data, device)).collect::<crate::fault::Result<Vec<_>>>()?;
+        let Some(one) = each.first() else { return Ok(None) };
+        let joined = |of: &dyn Fn(&Self) -> Tensor| Tensor::f_cat(&each.iter().map(of).collect::<Vec<_>>(), 0);
+        let values = (0..one.values.len()).map(|m| joined(&|data| data.values[m].shallow_clone()));
+        let all = Self {
+            values: values.collect::<std::result::Result<_, _>>()?,
+            lengths: one.lengths.iter().map(|_| None).collect(),
+            labels: joined(&|data| data.labels.shallow_clone())?,
+            multilabel: one.multilabel,
+        };
+        Ok(Some((all, first)))
+    }
+
     /// Another handle on the same memory.
     pub fn share(&self) -> Self {
         Self {

@@ -6,30 +6,29 @@ use super::{EvalJob, Scored};
 use crate::fault::Result;
 use crate::model::Model;
 use ndarray::Array2;
-use std::sync::Arc;
 use tch::{Device, Tensor};
 
 /// Models that are scored together on `count` samples each, from sample `start` on.
 #[derive(Debug)]
-pub struct Group {
+pub struct Group<'a> {
     /// The architecture.
-    pub model: Arc<Model>,
+    pub model: &'a Model,
     /// The data.
-    pub data: DeviceData,
+    pub data: &'a DeviceData,
     /// The evaluations; each has at least `start + count` samples.
-    pub jobs: Vec<EvalJob>,
+    pub jobs: &'a [EvalJob],
     /// First sample.
     pub start: usize,
     /// Samples.
     pub count: usize,
 }
 
-impl Group {
+impl Group<'_> {
     /// Scores all models.
     ///
     /// # Errors
     /// None of its own; the signature is that of a task.
-    pub fn evaluate(self) -> Result<Vec<Scored>> {
+    pub fn evaluate(&self) -> Result<Vec<Scored>> {
         let _guard = tch::no_grad_guard();
         let device = self.data.device();
         let range = self.start..self.start + self.count;
@@ -43,7 +42,7 @@ impl Group {
         let gates = gates(&present, self.data.modalities(), &shape, device);
         let affine: Vec<_> = self.jobs.iter().map(|job| job.affine.as_deref().map(Vec::as_slice)).collect();
         let affine = upload_affine(&affine, device);
-        let weights = match self.jobs.as_slice() {
+        let weights = match self.jobs {
             [job] => job.weights.unsqueeze(0),
             jobs => Tensor::stack(&jobs.iter().map(|job| &job.weights).collect::<Vec<_>>(), 0),
         };

@@ -67,27 +67,32 @@ impl Ink {
     }
 }
 
+/// What a lane fills of a schedule.
+#[derive(Debug)]
+pub(super) struct Filled<'a> {
+    pub samples: &'a Samples,
+    /// Cells, each with the position of its sample; only where samples are forged.
+    pub cells: Vec<(usize, usize)>,
+    /// The row of the group's data that is the lane's row 0.
+    pub first: i64,
+}
+
 impl Forgery {
-    /// What is forged in these lanes, each with the cells of a schedule that its samples fill; `rows` are the rows of all
-    /// cells. `None` where nobody forges, which is every run without an attack on data.
-    pub fn new(
-        lanes: &[(&Samples, Vec<(usize, usize)>)],
-        rows: &[i64],
-        modalities: usize,
-        device: Device,
-    ) -> Option<Self> {
-        let forged: Vec<Option<&Arc<Forged>>> = lanes.iter().map(|(samples, _)| samples.forged.as_ref()).collect();
+    /// What is forged in these lanes; `rows` are the rows of all cells. `None` where nobody forges, which is every run without
+    /// an attack on data.
+    pub fn new(lanes: &[Filled], rows: &[i64], modalities: usize, device: Device) -> Option<Self> {
+        let forged: Vec<Option<&Arc<Forged>>> = lanes.iter().map(|lane| lane.samples.forged.as_ref()).collect();
         if forged.iter().all(Option::is_none) {
             return None;
         }
         let mut donors = forged.iter().flatten().any(|f| f.donors.is_some()).then(|| rows.repeat(modalities));
         let mut painted = vec![0.0_f32; rows.len()];
-        for (forged, (_, cells)) in forged.iter().zip(lanes) {
+        for (forged, lane) in forged.iter().zip(lanes) {
             let Some(forged) = forged else { continue };
-            for &(cell, position) in cells {
+            for &(cell, position) in &lane.cells {
                 painted[cell] = f32::from(forged.painted.get(position).copied().unwrap_or(false));
                 if let (Some(donors), Some((m, rows_of))) = (&mut donors, &forged.donors) {
-                    donors[m * rows.len() + cell] = i64::from(rows_of[position]);
+                    donors[m * rows.len() + cell] = lane.first + i64::from(rows_of[position]);
                 }
             }
         }
@@ -141,20 +146,26 @@ mod tests {
 
     fn samples(rows: &[u32], forged: Option<Forged>) -> Samples {
         let (n, forged) = (rows.len(), forged.map(Arc::new));
-        Samples { rows: rows.to_vec(), labels: vec![0; n], present: vec![3; n], forged }
+        Samples { rows: rows.to_vec(), labels: vec![0; n], present: vec![3; n], forged, own: None }
+    }
+
+    /// A lane whose forged samples fill the first cells.
+    fn filled(samples: &Samples, first: i64) -> Filled<'_> {
+        let cells = if samples.forged.is_some() { vec![(0, 0), (1, 1)] } else { vec![] };
+        Filled { samples, cells, first }
     }
 
     /// Two lanes of one step of two samples each, of which the first lane forges.
     fn inputs(forged: Forged, gates: Option<&Tensor>) -> Vec<Input> {
         let (bad, good) = (samples(&[3, 4], Some(forged)), samples(&[5, 6], None));
-        let lanes = [(&bad, vec![(0, 0), (1, 1)]), (&good, vec![])];
+        let lanes = [filled(&bad, 0), filled(&good, 0)];
         let forgery = Forgery::new(&lanes, &[3, 4, 5, 6], 2, Device::Cpu).unwrap().view(2, [2, 1, 2]).at(2, 0);
         data().inputs(&rows(&[3, 4, 5, 6]), gates, None, Some(&forgery))
     }
 
     #[test]
     fn nobody_forges_in_a_run_without_an_attack() {
-        assert!(Forgery::new(&[(&samples(&[1], None), vec![])], &[1], 2, Device::Cpu).is_none());
+        assert!(Forgery::new(&[filled(&samples(&[1], None), 0)], &[1], 2, Device::Cpu).is_none());
         assert!(Ink::new(&[&[], &[]], 2, Device::Cpu).is_none());
     }
 
@@ -163,6 +174,18 @@ mod tests {
         let honest = data().inputs(&rows(&[3, 4, 5, 6]), None, None, None);
         let swapped = data().inputs(&rows(&[4, 3, 5, 6]), None, None, None);
         let made = inputs(Forged { donors: Some((0, vec![4, 3])), ..Forged::default() }, None);
+        assert_eq!((&made[0].values, &made[1].values), (&swapped[0].values, &honest[1].values));
+    }
+
+    #[test]
+    fn donors_count_from_where_the_lanes_data_begins() {
+        let honest = data().inputs(&rows(&[13, 14, 5, 6]), None, None, None);
+        let swapped = data().inputs(&rows(&[14, 13, 5, 6]), None, None, None);
+        let forged = Forged { donors: Some((0, vec![4, 3])), ..Forged::default() };
+        let (bad, good) = (samples(&[3, 4], Some(forged)), samples(&[5, 6], None));
+        let lanes = [filled(&bad, 10), filled(&good, 0)];
+        let forgery = Forgery::new(&lanes, &[13, 14, 5, 6], 2, Device::Cpu).unwrap().view(2, [2, 1, 2]).at(2, 0);
+        let made = data().inputs(&rows(&[13, 14, 5, 6]), None, None, Some(&forgery));
         assert_eq!((&made[0].values, &made[1].values), (&swapped[0].values, &honest[1].values));
     }
 

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod config;
 pub mod evaluate;
 mod forge;
+mod halve;
 pub mod pool;
 pub mod task;
 mod terms;

@@ -83,6 +83,7 @@ fn job(model: &Model, data: &Dataset, place: usize) -> Job {
         labels: (0..count).map(|_| rng.random_range(0..CLASSES as u32)).collect(),
         present: (0..count).map(|_| if place == 1 { 7 } else { rng.random_range(1..8) }).collect(),
         forged: None,
+        own: None,
     };
     let mut order: Vec<u32> = (0..count as u32).collect();
     let mut epoch = || {
@@ -115,7 +116,7 @@ fn train_together(data: &Dataset, model: &Arc<Model>, places: &[usize]) -> Vec<T
     jobs.sort_by_key(|job| std::cmp::Reverse(job.steps()));
     let pool = BitPool::new(model.dropout_units(4), model.dropout, Device::Cpu);
     let data = DeviceData::new(data, Device::Cpu).unwrap();
-    let mut trained = train::Group { model: model.clone(), data, pool, jobs }.train().unwrap();
+    let mut trained = train::Group { model, data: &data, pool: &pool, jobs: &jobs }.train().unwrap();
     trained.sort_by_key(|t| t.place);
     trained
 }
@@ -204,7 +205,7 @@ fn what_absent_modalities_and_padding_hold_never_matters_in_training() {
 fn scores(data: &Dataset, model: &Arc<Model>, jobs: Vec<EvalJob>) -> Vec<Scored> {
     tch::set_num_threads(1);
     let (data, count) = (DeviceData::new(data, Device::Cpu).unwrap(), jobs[0].rows.len());
-    evaluate::Group { model: model.clone(), data, jobs, start: 0, count }.evaluate().unwrap()
+    evaluate::Group { model, data: &data, jobs: &jobs, start: 0, count }.evaluate().unwrap()
 }
 
 fn eval_job(model: &Model, data: &Dataset, place: usize, present: Option<u32>) -> EvalJob {
@@ -237,7 +238,8 @@ fn models_score_the_same_alone_and_together_and_in_pieces() {
             assert_near(&scored.logits.view(), &scores(&data, &model, vec![make(scored.place)])[0].logits.view());
             let data = DeviceData::new(&data, Device::Cpu).unwrap();
             let jobs = vec![make(scored.place)];
-            let piece = evaluate::Group { model: model.clone(), data, jobs, start: 20, count: 15 }.evaluate().unwrap();
+            let piece =
+                evaluate::Group { model: &model, data: &data, jobs: &jobs, start: 20, count: 15 }.evaluate().unwrap();
             assert_eq!(piece[0].start, 20);
             assert_near(&piece[0].logits.view(), &scored.logits.slice(ndarray::s![20..35, ..]));
         }

@@ -1,6 +1,7 @@
 //! The engine on libtorch: packs jobs into groups for one device.
 
 use super::batch::DeviceData;
+use super::halve::halving;
 use super::pool::BitPool;
 use super::{Engine, EvalJob, Job, Scored, Task, Trained, evaluate, train};
 use crate::data::Dataset;
@@ -9,6 +10,7 @@ use crate::model::{Block, Model};
 use crate::seed::Stream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tch::{Device, Tensor};
 
 /// Lanes a CPU group holds at most: few enough that what one layer hands to the next stays in a core's cache, and that
@@ -25,8 +27,8 @@ pub struct TorchEngine {
     model: Arc<Model>,
     data: DeviceData,
     pool: BitPool,
-    /// Lanes a group may hold on a GPU.
-    lanes: usize,
+    /// Lanes a group may hold: [`CPU_LANES`], on a GPU what the budget allows; fewer once memory did not suffice.
+    lanes: Arc<AtomicUsize>,
 }
 
 impl TorchEngine {
@@ -37,6 +39,8 @@ impl TorchEngine {
     /// Too little memory on the device.
     pub fn new(model: Model, data: &Dataset, batch: usize, lanes: usize, device: Device) -> Result<Self> {
         let pool = BitPool::new(model.dropout_units(batch as i64), model.dropout, device);
+        let lanes = if device == Device::Cpu { CPU_LANES } else { lanes.max(1) };
+        let lanes = Arc::new(AtomicUsize::new(lanes));
         Ok(Self { model: Arc::new(model), data: DeviceData::new(data, device)?, pool, lanes })
     }
 
@@ -50,18 +54,31 @@ impl TorchEngine {
     }
 
     fn training(&self, jobs: Vec<Job>) -> Task<Trained> {
-        let (model, data, pool) = (self.model.clone(), self.data.share(), self.pool.share());
+        let (model, data, pool, lanes) = (self.model.clone(), self.data.share(), self.pool.share(), self.lanes.clone());
         let runs: Vec<usize> = jobs.iter().map(|job| job.run).collect();
-        Task::new(runs.into_iter(), move || train::Group { model, data, pool, jobs }.train())
+        Task::new(runs.into_iter(), move || {
+            halving(&jobs, &lanes, &|jobs| train::Group { model: &model, data: &data, pool: &pool, jobs }.train())
+        })
     }
 
+    /// Too little memory halves the models, and for one model the samples. It is not remembered: scoring takes little.
     fn scoring(&self, jobs: Vec<EvalJob>, start: usize, count: usize) -> Task<Scored> {
-        let (model, data) = (self.model.clone(), self.data.share());
+        let (model, data, fits) = (self.model.clone(), self.data.share(), AtomicUsize::new(usize::MAX));
         let runs: Vec<usize> = jobs.iter().map(|job| job.run).collect();
-        Task::new(runs.into_iter(), move || evaluate::Group { model, data, jobs, start, count }.evaluate())
+        Task::new(runs.into_iter(), move || {
+            let range: Vec<usize> = (start..start + count).collect();
+            let score = |jobs: &[EvalJob], range: &[usize]| {
+                let (start, count) = (range.first().copied().unwrap_or(start), range.len());
+                evaluate::Group { model: &model, data: &data, jobs, start, count }.evaluate()
+            };
+            halving(&jobs, &fits, &|jobs| match jobs {
+                [_] => halving(&range, &fits, &|range| score(jobs, range)),
+                _ => score(jobs, &range),
+            })
+        })
     }
 
-    /// On the CPU: every run's jobs by themselves, [`CPU_LANES`] of like length in a group. On a GPU: all runs' jobs
+    /// On the CPU: every run's jobs by themselves, those of like length in a group. On a GPU: all runs' jobs
     /// together. Longest first, so that workers which take one group after another end at about the same time.
     fn groups(&self, mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
         jobs.sort_by_key(|job| std::cmp::Reverse(job.steps()));
@@ -74,7 +91,7 @@ impl TorchEngine {
     }
 
     fn deal(&self, jobs: Vec<Job>) -> Vec<Vec<Job>> {
-        let lanes = if self.on_cpu() { CPU_LANES } else { self.lanes.max(1) };
+        let lanes = self.lanes.load(Ordering::Relaxed);
         let mut jobs = jobs.into_iter().peekable();
         let mut groups = Vec::new();
         while jobs.peek().is_some() {

@@ -1,31 +1,32 @@
 //! The local training of one group of lanes.
 
 use super::batch::{DeviceAffine, DeviceData, gates, upload_affine};
-use super::forge::Forgery;
+use super::forge::{Filled, Forgery};
 use super::pool::BitPool;
 use super::terms::{Contrasts, Corrections, Restrictions};
 use super::{Job, Trained};
 use crate::corrupt::Present;
 use crate::fault::Result;
 use crate::model::{Model, layer::loss};
-use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// Lanes that train together: their jobs, longest first, and handles on what they share.
 #[derive(Debug)]
-pub struct Group {
+pub struct Group<'a> {
     /// The architecture.
-    pub model: Arc<Model>,
+    pub model: &'a Model,
     /// The data.
-    pub data: DeviceData,
+    pub data: &'a DeviceData,
     /// Dropout's bits.
-    pub pool: BitPool,
+    pub pool: &'a BitPool,
     /// The jobs, by falling number of steps; all of one batch size.
-    pub jobs: Vec<Job>,
+    pub jobs: &'a [Job],
 }
 
 /// Everything that the steps of a group read, on the device: `[L, S, B]` for S steps of B samples.
 struct Schedule {
+    /// The data set of the run, or what the clients bring with them.
+    data: DeviceData,
     rows: Tensor,
     labels: Option<Tensor>,
     gates: Option<Tensor>,
@@ -42,19 +43,19 @@ struct Schedule {
     steps: Vec<usize>,
 }
 
-impl Group {
+impl Group<'_> {
     /// Trains all lanes.
     ///
     /// # Errors
-    /// None of its own; the signature is that of a task.
-    pub fn train(self) -> Result<Vec<Trained>> {
+    /// Too little memory on the device.
+    pub fn train(&self) -> Result<Vec<Trained>> {
         let _guard = tch::no_grad_guard();
         let device = self.data.device();
-        let schedule = self.schedule(device);
+        let schedule = self.schedule(device)?;
         let starts: Vec<&Tensor> = self.jobs.iter().map(|job| &job.weights).collect();
         let global = Tensor::stack(&starts, 0);
         let weights = global.copy();
-        let optimizer = Optimizer::new(&self.jobs, &weights);
+        let optimizer = Optimizer::new(self.jobs, &weights);
         let grads = weights.empty_like();
         let [lanes, longest] = [self.jobs.len(), schedule.steps.first().copied().unwrap_or(0)];
         let sums = Tensor::zeros([2, lanes as i64], (Kind::Double, device));
@@ -66,13 +67,13 @@ impl Group {
             let _ = sums.narrow(1, 0, active).g_add_(&losses);
             optimizer.step(active, &weights, &grads, &global);
             if let Some(restrictions) = &schedule.restrictions {
-                restrictions.hold(&self.model, &weights, &prefix(&global));
+                restrictions.hold(self.model, &weights, &prefix(&global));
             }
         }
         let delta = weights - global;
         self.model.keep_dead(&delta);
         let sums = Vec::<f64>::try_from(sums.to_device(Device::Cpu).view([-1]))?;
-        let trained = |(l, job): (usize, Job)| {
+        let trained = |(l, job): (usize, &Job)| {
             let samples: usize = job.order.iter().map(Vec::len).sum();
             let steps = job.steps();
             let [loss, loss_batch_mean] = [sums[l] / samples as f64, sums[lanes + l] / steps as f64];
@@ -86,7 +87,7 @@ impl Group {
                 loss_batch_mean,
             }
         };
-        Ok(self.jobs.into_iter().enumerate().map(trained).collect())
+        Ok(self.jobs.iter().enumerate().map(trained).collect())
     }
 
     /// One forward and backward of the active lanes; gives the sum of the sample losses and the batch mean, `[2, active]`.
@@ -97,63 +98,69 @@ impl Group {
         let rows = at(&schedule.rows);
         let gates = schedule.gates.as_ref().map(|g| g.narrow(1, 0, active).select(2, step as i64));
         let forgery = schedule.forgery.as_ref().map(|forgery| forgery.at(active, step as i64));
-        let inputs = self.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
+        let inputs = schedule.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
         let starts = |starts: &Tensor| starts.get(step as i64).narrow(0, 0, active);
         let masks = schedule.dropout.as_ref().map(|all| self.pool.masks(starts(all)));
         let (logits, saved) = self.model.forward(weights, &inputs, masks.as_ref());
         let weight = at(&schedule.weight);
         let restrictions = schedule.restrictions.as_ref();
-        let logits = restrictions.map_or_else(|| logits.shallow_clone(), |r| r.logits(&self.model, weights, &logits));
+        let logits = restrictions.map_or_else(|| logits.shallow_clone(), |r| r.logits(self.model, weights, &logits));
         let ghidden = schedule
             .contrasts
             .as_ref()
-            .map(|contrasts| contrasts.gradient(&self.model, &inputs, saved.hidden(), global, &weight));
+            .map(|contrasts| contrasts.gradient(self.model, &inputs, saved.hidden(), global, &weight));
         let (loss, glogits) = match &schedule.labels {
             Some(labels) => loss::cross_entropy(&logits, &at(labels), &weight),
-            None => loss::binary_cross_entropy(&logits, &self.data.labels(&rows), &weight),
+            None => loss::binary_cross_entropy(&logits, &schedule.data.labels(&rows), &weight),
         };
         let glogits = restrictions.map_or_else(|| glogits.shallow_clone(), |r| r.scaled(&glogits));
         self.model.backward_with(weights, saved, &glogits, ghidden.as_ref(), grads);
         if let Some(restrictions) = restrictions {
-            restrictions.still(&self.model, grads);
+            restrictions.still(self.model, grads);
         }
         let sum = (&loss * weight.gt(0.0)).sum_dim_intlist([1].as_slice(), false, Kind::Double);
         let mean = (loss * weight).sum_dim_intlist([1].as_slice(), false, Kind::Double);
         Tensor::stack(&[sum, mean], 0)
     }
 
-    /// Lays out every batch of every lane, padded to the longest lane and to full batches.
-    fn schedule(&self, device: Device) -> Schedule {
+    /// Lays out every batch of every lane, padded to the longest lane and to full batches; a lane's rows begin where its data
+    /// does.
+    fn schedule(&self, device: Device) -> Result<Schedule> {
+        let brought: Vec<_> = self.jobs.iter().map(|job| job.samples.own.as_deref()).collect();
+        let (data, first) = match DeviceData::brought(&brought, device)? {
+            Some(brought) => brought,
+            None => (self.data.share(), vec![0; self.jobs.len()]),
+        };
         let batch = self.jobs.first().map_or(1, |job| job.hyper.batch);
         let steps: Vec<usize> = self.jobs.iter().map(Job::steps).collect();
         let longest = steps.first().copied().unwrap_or(0);
         let shape = [self.jobs.len() as i64, longest as i64, batch as i64];
-        let cells = self.jobs.len() * longest * batch;
-        let (mut rows, mut labels, mut weight) = (vec![0i64; cells], vec![0i64; cells], vec![0f32; cells]);
-        let mut present = vec![Present::MAX; cells];
+        let size = self.jobs.len() * longest * batch;
+        let (mut rows, mut labels, mut weight) = (vec![0i64; size], vec![0i64; size], vec![0f32; size]);
+        let mut present = vec![Present::MAX; size];
         let mut filled = Vec::new();
         for (lane, job) in self.jobs.iter().enumerate() {
-            let mut cells_of = Vec::new();
+            let mut cells = Vec::new();
             let batches = job.order.iter().flat_map(|epoch| epoch.chunks(batch));
             for (step, positions) in batches.enumerate() {
                 let start = (lane * longest + step) * batch;
                 for (cell, &position) in (start..).zip(positions) {
                     let position = position as usize;
-                    rows[cell] = i64::from(job.samples.rows[position]);
+                    rows[cell] = first[lane] + i64::from(job.samples.rows[position]);
                     labels[cell] = job.samples.labels.get(position).map_or(0, |&label| i64::from(label));
                     present[cell] = job.samples.present[position];
                     weight[cell] = 1.0 / positions.len() as f32;
                     if job.samples.forged.is_some() {
-                        cells_of.push((cell, position));
+                        cells.push((cell, position));
                     }
                 }
             }
-            filled.push((&*job.samples, cells_of));
+            filled.push(Filled { samples: &job.samples, cells, first: first[lane] });
         }
         let forgery = Forgery::new(&filled, &rows, self.data.modalities(), device);
         let upload = |values: &[i64]| Tensor::from_slice(values).to_device(device).view(shape);
         let affine: Vec<_> = self.jobs.iter().map(|job| job.affine.as_deref().map(Vec::as_slice)).collect();
-        Schedule {
+        Ok(Schedule {
             rows: upload(&rows),
             labels: (!self.data.multilabel()).then(|| upload(&labels)),
             gates: gates(&present, self.data.modalities(), &shape, device),
@@ -161,14 +168,15 @@ impl Group {
             affine: upload_affine(&affine, device),
             dropout: self.windows(longest, batch as i64).map(|starts| starts.to_device(device)),
             forgery: forgery.map(|forgery| forgery.view(self.data.modalities(), shape)),
-            restrictions: Restrictions::new(&self.jobs, device),
-            contrasts: Contrasts::new(&self.jobs, device),
+            restrictions: Restrictions::new(self.jobs, device),
+            contrasts: Contrasts::new(self.jobs, device),
             steps,
-        }
+            data,
+        })
     }
 }
 
-impl Group {
+impl Group<'_> {
     /// Where dropout's windows begin, `[S, L]`, in steps of `batch` samples; all at once, so that a step uploads nothing.
     fn windows(&self, steps: usize, batch: i64) -> Option<Tensor> {
         let units = self.model.dropout_units(batch);

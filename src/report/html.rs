@@ -3,7 +3,7 @@
 use super::panel::Panel;
 use super::plot::{Figure, font_css};
 use super::read::Study;
-use super::{judged, sections, terminal};
+use super::{judged, sections, success, terminal};
 
 /// What a page is made of besides the study.
 pub struct Page<'a> {
@@ -65,6 +65,7 @@ pub fn page(page: &Page) -> String {
         ("Comparisons", judged::comparisons(page.study, page.panels)),
         ("Spread over clients", sections::clients(page.study, page.panels)),
         ("By what a client lacks", judged::lacks(page.study, page.panels)),
+        ("Attack success", success::section(page.study, page.panels)),
         ("Communication", sections::communication(page.study, page.panels)),
         ("Privacy", sections::privacy(page.study)),
         ("Corruption asked for and realised", sections::realised(page.study)),

@@ -52,24 +52,31 @@ impl Run {
 
     /// A test score by one of the three readings.
     pub fn read(&self, reading: Reading, metric: Metric, score: impl Fn(&Scores) -> Option<f64>) -> Option<f64> {
-        let tested: Vec<(&RoundRow, &Scores)> =
-            self.rounds.iter().filter_map(|row| row.test.as_ref().map(|test| (row, test))).collect();
+        self.read_rows(reading, metric, |row| row.test.as_ref().and_then(&score))
+    }
+
+    /// The share of triggered test samples that a backdoor turned to its target, by one of the three readings.
+    pub fn attack_success(&self, reading: Reading, metric: Metric) -> Option<f64> {
+        self.read_rows(reading, metric, |row| row.attack_success)
+    }
+
+    fn read_rows(&self, reading: Reading, metric: Metric, value: impl Fn(&RoundRow) -> Option<f64>) -> Option<f64> {
+        let tested = || self.rounds.iter().filter(|row| row.test.is_some());
         match reading {
-            Reading::Last => score(tested.last()?.1),
+            Reading::Last => value(tested().next_back()?),
             Reading::Best => {
-                let mut best: Option<(f64, &Scores)> = None;
-                for (row, test) in tested {
+                let mut best: Option<(f64, &RoundRow)> = None;
+                for row in tested() {
                     let Some(dev) = row.dev.as_ref().and_then(|dev| metric.of(dev)) else { continue };
                     if best.is_none_or(|(highest, _)| dev > highest) {
-                        best = Some((dev, test));
+                        best = Some((dev, row));
                     }
                 }
-                score(best?.1)
+                value(best?.1)
             }
             Reading::Mean5 => {
-                let last = tested.iter().rev().take(5).filter_map(|(_, test)| score(test));
-                let values: Vec<f64> = last.collect();
-                summarise(&values).map(|s| s.mean)
+                let last: Vec<f64> = tested().rev().take(5).filter_map(value).collect();
+                summarise(&last).map(|s| s.mean)
             }
         }
     }

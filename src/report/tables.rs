@@ -2,10 +2,21 @@
 
 use super::read::{Reading, Run, Study};
 use crate::fault::{Error, Result};
-use crate::record::Stop;
+use crate::record::{Metric, Stop};
 use crate::statistics::summarise;
 use crate::store::{HEADER, SCORES, cells, number};
 use std::collections::BTreeMap;
+
+/// What a run is read for: the test scores, and how often a backdoor worked.
+fn measures() -> Vec<&'static str> {
+    SCORES.iter().map(|(name, _)| *name).chain(["attack_success"]).collect()
+}
+
+/// The values of [`measures`].
+fn measured(run: &Run, reading: Reading, metric: Metric) -> Vec<Option<f64>> {
+    let scores = SCORES.iter().map(|(_, score)| run.read(reading, metric, score));
+    scores.chain([run.attack_success(reading, metric)]).collect()
+}
 
 /// Dotted paths of all axes of all grids but the strategy, which has a column of its own; in file order.
 fn paths(study: &Study) -> Vec<&str> {
@@ -56,7 +67,7 @@ pub fn runs(study: &Study) -> Result<Vec<u8>> {
     header.extend(point_header(study));
     header.extend(["status", "message", "rounds"].map(String::from));
     for reading in Reading::ALL {
-        header.extend(SCORES.map(|(score, _)| format!("{}_{score}", reading.name())));
+        header.extend(measures().iter().map(|measure| format!("{}_{measure}", reading.name())));
     }
     header.extend(realised.iter().map(|name| format!("realised.{name}")));
     header.extend(
@@ -77,7 +88,7 @@ fn run_row(study: &Study, run: &Run, realised: &[&str]) -> Vec<String> {
     row.extend(point_cells(study, run.info.point));
     row.extend([run.status().to_string(), message, run.rounds.len().to_string()]);
     for reading in Reading::ALL {
-        row.extend(SCORES.map(|(_, score)| number(run.read(reading, study.plan.metric, score))));
+        row.extend(measured(run, reading, study.plan.metric).into_iter().map(number));
     }
     let rates: BTreeMap<&str, f64> =
         manifest.iter().flat_map(|m| &m.realised).map(|of| (of.name.as_str(), of.rate())).collect();
@@ -116,9 +127,10 @@ pub fn summary(study: &Study) -> Result<Vec<u8>> {
     for point in 0..study.plan.points.len() {
         let front = point_cells(study, point);
         for reading in Reading::ALL {
-            for (name, score) in SCORES {
-                let values = study.of(point).filter_map(|run| run.read(reading, study.plan.metric, score));
-                let Some(s) = summarise(&values.collect::<Vec<_>>()) else { continue };
+            let of_runs: Vec<_> = study.of(point).map(|run| measured(run, reading, study.plan.metric)).collect();
+            for (i, name) in measures().into_iter().enumerate() {
+                let values: Vec<f64> = of_runs.iter().filter_map(|of_run| of_run[i]).collect();
+                let Some(s) = summarise(&values) else { continue };
                 let mut row = front.clone();
                 row.extend([reading.name().to_string(), name.to_string(), s.n.to_string(), s.mean.to_string()]);
                 row.extend([s.low(), s.high(), s.sd].map(number));

@@ -225,17 +225,17 @@ fn runs_csv_has_a_row_a_run_with_all_three_readings() {
     assert_eq!(
         lines[0],
         "fingerprint,seed,strategy,corrupt.missing-modality.rate,corrupt.missing-labels.rate,corrupt.label-noise.rate,\
-         status,message,rounds,last_loss,last_accuracy,last_macro_f1,last_uar,last_top_k,last_worst_10,\
-         best_loss,best_accuracy,best_macro_f1,best_uar,best_top_k,best_worst_10,\
-         mean5_loss,mean5_accuracy,mean5_macro_f1,mean5_uar,mean5_top_k,mean5_worst_10,\
+         status,message,rounds,last_loss,last_accuracy,last_macro_f1,last_uar,last_top_k,last_worst_10,last_attack_success,\
+         best_loss,best_accuracy,best_macro_f1,best_uar,best_top_k,best_worst_10,best_attack_success,\
+         mean5_loss,mean5_accuracy,mean5_macro_f1,mean5_uar,mean5_top_k,mean5_worst_10,mean5_attack_success,\
          realised.missing-modality,realised.missing-labels,realised.label-noise,clients,skipped,stayed,epsilon,epsilon_fixed,parameters,bytes,seconds"
     );
     assert_eq!(lines.len(), 1 + study.plan.runs.len());
     assert_eq!(
         lines[13],
-        "00000000000000000000000400000008,8,fedavg,0.2,,,finished,,25,0.3527,0.887,0.867,0.877,,0.667,\
-         0.37170000000000014,0.877,0.857,0.867,,0.657,\
-         0.3853800000000001,0.8698,0.8497999999999999,0.8597999999999999,,0.6497999999999999,\
+        "00000000000000000000000400000008,8,fedavg,0.2,,,finished,,25,0.3527,0.887,0.867,0.877,,0.667,,\
+         0.37170000000000014,0.877,0.857,0.867,,0.657,,\
+         0.3853800000000001,0.8698,0.8497999999999999,0.8597999999999999,,0.6497999999999999,,\
          0.199,,,24,13,0,,,61447,147472800,2.5"
     );
 }

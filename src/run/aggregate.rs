@@ -75,7 +75,7 @@ impl Run {
 
     /// The part of all clients that so many are.
     fn share(&self, rows: usize) -> f64 {
-        rows as f64 / self.world.clients.len() as f64
+        rows as f64 / self.world.size() as f64
     }
 
     /// What clients send when all are honest; the objective and the momenta learn of it.
@@ -128,7 +128,7 @@ impl Run {
                 deltas[i] = sent.rows[i].f_mul_scalar(self.local.space.back(sent.reaches[i]))?;
             }
         }
-        let all = self.world.clients.len() as f64;
+        let all = self.world.size() as f64;
         let Local { objective, second: Some(pipeline), .. } = &mut self.local else { return Ok(()) };
         let Some(seconds) = objective.second(&Tensor::f_stack(&deltas, 0)?, &sent.paths)? else { return Ok(()) };
         let unit = -sent.reach / back;

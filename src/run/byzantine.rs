@@ -16,7 +16,7 @@ const TRIGGERED: usize = 2;
 impl Run {
     /// What a client trains on.
     pub(super) fn samples(&self, client: usize) -> Arc<Samples> {
-        let samples = &self.world.usable[client];
+        let samples = &self.members[&client].usable;
         let foe = self.foe.as_ref().filter(|_| self.is_byzantine(client));
         foe.and_then(|foe| foe.poisoned(client, samples, &self.world)).unwrap_or_else(|| samples.clone())
     }

@@ -16,7 +16,7 @@ impl Run {
             return Vec::new();
         }
         let models: Vec<&Tensor> = match self.shape {
-            Shape::LocalOnly => (0..self.world.clients.len())
+            Shape::LocalOnly => (0..self.world.size())
                 .filter(|&client| !self.world.usable[client].is_empty())
                 .map(|client| self.own.get(&client).unwrap_or(&self.weights))
                 .collect(),
@@ -73,7 +73,7 @@ impl Run {
             row.attack_success = self.attack_success(scored);
             let names = &self.world.natural_names;
             self.client_scores = tallies[0].by_client(names, &self.world.lacks_at_test());
-            if let Some(dev) = tallies.get(1).filter(|_| self.stop.is_some() && self.world.clients.len() <= PICTURED) {
+            if let Some(dev) = tallies.get(1).filter(|_| self.stop.is_some() && self.world.size() <= PICTURED) {
                 self.dev_client_scores = dev.by_client(names, &self.world.lacks_in_training());
             }
         }

@@ -58,7 +58,7 @@ impl Foe {
         let stream = stream.named("attack");
         Some(Self {
             attack: config.kind.build()?,
-            fixed: config.byzantine.draw(world.clients.len(), &stream.named("members")),
+            fixed: config.byzantine.draw(world.size(), &stream.named("members")),
             trigger: Trigger::new(&config.kind, world),
             config,
             stream,

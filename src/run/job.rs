@@ -13,7 +13,7 @@ impl Run {
     pub(super) fn pooled_job(&self, able: &[usize]) -> Option<Job> {
         let mut pool = Samples::default();
         for &client in able {
-            let samples = &self.world.usable[client];
+            let samples = &self.members[&client].usable;
             pool.rows.extend(&samples.rows);
             pool.labels.extend(&samples.labels);
             pool.present.extend(&samples.present);

@@ -7,6 +7,7 @@
 mod aggregate;
 mod byzantine;
 pub mod cohort;
+pub mod crowd;
 mod evaluate;
 mod foe;
 mod job;
@@ -31,6 +32,7 @@ use crate::objective::Trainee;
 use crate::record::{ClientScore, Metric, RoundRow, Stop};
 use crate::seed::Stream;
 use crate::strategy::{self, Shape};
+use crowd::Member;
 use foe::Foe;
 use local::Local;
 use std::collections::BTreeMap;
@@ -93,6 +95,9 @@ pub struct Run {
     own: BTreeMap<usize, Tensor>,
     round: usize,
     cohort: Vec<usize>,
+    /// Who of the cohort has something to train on, in its order, and what the run knows of them.
+    able: Vec<usize>,
+    members: BTreeMap<usize, Member>,
     row: Option<RoundRow>,
     stop: Option<Stop>,
     client_scores: Vec<ClientScore>,
@@ -120,6 +125,8 @@ impl Run {
             own: BTreeMap::new(),
             round: 0,
             cohort: Vec::new(),
+            able: Vec::new(),
+            members: BTreeMap::new(),
             row: None,
             stop: None,
             client_scores: Vec::new(),
@@ -168,12 +175,14 @@ impl Run {
     /// Draws the next round's cohort and gives its local trainings. Clients with nothing to train on are skipped, not
     /// replaced.
     pub fn jobs(&mut self) -> Vec<Job> {
-        self.cohort = cohort::draw(&self.spec.train, &self.world.clients, self.round, &self.stream);
+        let name = |client: usize| self.world.clients.get(client).map_or("", |client| client.name.as_str());
+        self.cohort = cohort::draw(&self.spec.train, self.world.size(), name, self.round, &self.stream);
         self.byzantine = self.foe.as_ref().map(|foe| foe.members(self.round)).unwrap_or_default();
-        let trains = |client: &usize| !self.world.usable[*client].is_empty();
-        let able: Vec<usize> = self.cohort.iter().copied().filter(trains).collect();
+        self.members = self.cohort.iter().map(|&client| (client, self.world.member(client))).collect();
+        let trains = |client: &usize| !self.members[client].usable.is_empty();
+        self.able = self.cohort.iter().copied().filter(trains).collect();
         if self.shape == Shape::Centralised {
-            return self.pooled_job(&able).into_iter().collect();
+            return self.pooled_job(&self.able).into_iter().collect();
         }
         let job = |(place, &client): (usize, &usize)| {
             let weights = match self.shape {
@@ -184,12 +193,12 @@ impl Run {
             let terms = self.local.objective.terms(Trainee {
                 client,
                 seen: &samples.labels,
-                held: &self.world.held[client],
+                held: &self.members[&client].held,
                 classes: self.world.classes,
             });
             Job { terms, ..self.job(place, client as u64, samples, weights) }
         };
-        able.iter().enumerate().map(job).chain(self.server_job(able.len())).collect()
+        self.able.iter().enumerate().map(job).chain(self.server_job(self.able.len())).collect()
     }
 
     fn sgd(&self) -> &Sgd {
@@ -203,7 +212,7 @@ impl Run {
     /// A rule that cannot work with the rows it got.
     pub fn absorb(&mut self, mut trained: Vec<Trained>) -> Result<()> {
         trained.sort_by_key(|t| t.place);
-        let able: Vec<usize> = self.cohort.iter().copied().filter(|&c| !self.world.usable[c].is_empty()).collect();
+        let able = std::mem::take(&mut self.able);
         let server = self.server_row(&mut trained, able.len());
         let samples: usize = trained.iter().map(|t| t.samples).sum();
         let loss: f64 = trained.iter().map(|t| t.loss * t.samples as f64).sum();

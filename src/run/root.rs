@@ -74,7 +74,7 @@ pub fn samples(data: &Dataset, rows: Vec<u32>) -> Samples {
         Labels::Single(labels) => rows.iter().map(|&row| labels[row as usize]).collect(),
         Labels::Multi(_) => Vec::new(),
     };
-    Samples { present: present.collect(), labels, rows, forged: None }
+    Samples { present: present.collect(), labels, rows, forged: None, own: None }
 }
 
 impl Run {

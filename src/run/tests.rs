@@ -85,6 +85,7 @@ fn world(labels: &[&[u32]]) -> Arc<World> {
         natural_names,
         classes: 4,
         modalities: vec!["a".into()],
+        crowd: None,
     })
 }
 
@@ -298,7 +299,8 @@ fn cohorts_of_fedmultimodal_are_those_of_its_generator_over_names_sorted_as_text
         ..Train::default()
     };
     let names = |round: usize, seed: u64| {
-        let drawn = cohort::draw(&train, &world.clients, round, &Stream::root(seed));
+        let drawn =
+            cohort::draw(&train, world.size(), |client| &world.clients[client].name, round, &Stream::root(seed));
         drawn.into_iter().map(|client| world.clients[client].name.clone()).collect::<Vec<_>>()
     };
     // Published places among the 105 clients in rounds 0 and 1, here of the names 0, 1, 10, 100, 101, …
@@ -327,7 +329,7 @@ fn what_noise_has_spent_is_in_every_row() {
 fn the_server_trains_behind_the_cohort_and_is_no_client() {
     // The server's root data says 2, so g = 1; of clients at 3 and 0, moves 1.5 and 0, only the first points its way.
     let mut own = Arc::unwrap_or_clone(world(&[&[3], &[0]]));
-    own.root = Some(Arc::new(Samples { rows: vec![5], labels: vec![2], present: vec![1], forged: None }));
+    own.root = Some(Arc::new(Samples { rows: vec![5], labels: vec![2], present: vec![1], forged: None, own: None }));
     let strategy = r#"{"custom":{"aggregate":{"fltrust":{}}}}"#;
     let mut run = Run::new(spec(strategy, 2, 1.0), Arc::new(own), &ClosedForm);
     let row = round(&mut run);

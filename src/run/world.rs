@@ -1,11 +1,12 @@
 //! The world of a run: clients and their corrupted data, and what is scored, for one point and seed.
 
+use super::crowd::{Crowd, Member};
 use super::root;
 use crate::aggregate::rule::fltrust;
 use crate::corrupt::{self, Client, Facts, Present, Samples};
 use crate::data::listing::Listing;
 use crate::data::prepare::{self, Affine, Normalise, Split};
-use crate::data::{Dataset, Labels};
+use crate::data::{Dataset, Labels, population};
 use crate::fault::Result;
 use crate::partition::{self, Share};
 use crate::record::{Lack, Realised};
@@ -52,6 +53,8 @@ pub struct World {
     pub classes: usize,
     /// Names of the modalities.
     pub modalities: Vec<String>,
+    /// Clients that are made when they are drawn, instead of `clients`, `usable` and `held`.
+    pub crowd: Option<Crowd>,
 }
 
 /// The parts of a scenario that make a world.
@@ -69,6 +72,8 @@ pub struct Recipe<'a> {
     pub replayed: Replayed<'a>,
     /// What the server takes of the training samples for itself.
     pub root: Option<&'a fltrust::Config>,
+    /// Clients that are made when they are drawn; the data set is then what is scored, and nothing is dealt.
+    pub population: Option<&'a population::Config>,
 }
 
 /// Files of FedMultimodal that a recipe replays.
@@ -116,7 +121,21 @@ impl World {
             natural_names: data.client_names.clone(),
             classes: data.classes,
             modalities,
+            crowd: recipe.population.map(|population| Crowd::new(population, &recipe, stream)),
         })
+    }
+
+    /// Clients, whether they are kept or made when they are drawn.
+    pub fn size(&self) -> usize {
+        self.crowd.as_ref().map_or(self.clients.len(), Crowd::len)
+    }
+
+    /// One client.
+    pub fn member(&self, client: usize) -> Member {
+        match &self.crowd {
+            Some(crowd) => crowd.member(client),
+            None => Member { usable: self.usable[client].clone(), held: self.held[client].clone() },
+        }
     }
 
     /// Samples by client and class as strategies see them, `[clients][classes]`; unlabelled samples do not count.
@@ -137,7 +156,7 @@ impl World {
 }
 
 /// The distinct labels of these samples.
-fn held(rows: &[u32], labels: &[u32]) -> Vec<u32> {
+pub(super) fn held(rows: &[u32], labels: &[u32]) -> Vec<u32> {
     let classes: BTreeSet<u32> = rows.iter().filter_map(|&row| labels.get(row as usize).copied()).collect();
     classes.into_iter().collect()
 }
@@ -185,6 +204,10 @@ impl World {
 /// # Errors
 /// A split or a partition that cannot be, or root data that is not there.
 pub fn deal(data: &Dataset, recipe: Recipe, stream: &Stream) -> Result<(Split, Vec<Share>, Option<Vec<u32>>)> {
+    if recipe.population.is_some() {
+        let test = (0..data.len() as u32).collect();
+        return Ok((Split { train: Vec::new(), dev: Vec::new(), test }, Vec::new(), None));
+    }
     let (split, mut shares) = recipe.partition.deal(data, recipe.split, recipe.replayed.partition, stream)?;
     let root = recipe.root.map(|config| root::take(config, &mut shares, stream)).transpose()?;
     Ok((split, shares, root))

@@ -30,6 +30,7 @@ impl Scenario {
             c.at_least("every", self.evaluate.every, 1);
             c.at_least("top-k", self.evaluate.top_k, 1);
         });
+        self.check_population(c);
     }
 
     fn check_seeds(&self, c: &mut Checker) {

@@ -23,6 +23,7 @@ mod identity;
 mod inline;
 mod load;
 mod points;
+mod population;
 mod read;
 mod source;
 mod tree;

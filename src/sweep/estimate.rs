@@ -2,6 +2,7 @@
 
 use super::study::Study;
 use super::wave::Workers;
+use crate::device;
 use crate::fault::Result;
 use crate::lane::torch::CPU_LANES;
 use crate::lane::{Engine, Job};
@@ -12,9 +13,14 @@ use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
 
-/// Bytes a CPU sweep may use for runs and lanes, and a GPU one where the device does not say how much it has.
+/// Bytes a CPU sweep may use for runs and lanes, and a GPU one where the device does not say how much is free.
 const CPU_BYTES: u64 = 4 << 30;
 const GPU_BYTES: u64 = 8 << 30;
+
+/// Bytes of a device that data, runs and lanes may use: what is free, less a fifth for what a step needs besides.
+fn room(device: Device) -> u64 {
+    device::free_memory(device).map_or(GPU_BYTES, |free| free / 5 * 4)
+}
 
 /// How many runs are under way at once, and how many lanes share a group on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +34,7 @@ pub struct Budget {
 }
 
 /// The budget of a study: the largest model, batch and cohort of its points decide.
-///
-/// # Errors
-/// None today; a device may refuse to say how much memory it has.
-pub fn budget(study: &Study, threads: usize) -> Result<Budget> {
+pub fn budget(study: &Study, threads: usize) -> Budget {
     let mut lane = 0u64;
     let mut cohort = 1;
     let mut parameters = 0u64;
@@ -61,13 +64,13 @@ pub fn budget(study: &Study, threads: usize) -> Result<Budget> {
         let fits = (CPU_BYTES / run.max(1)).max(1) as usize;
         let runs = wanted.min(4 * threads.max(1)).min(fits);
         let lanes = CPU_LANES * threads.max(1);
-        return Ok(Budget { runs, lanes, bytes: data + runs as u64 * run + lanes as u64 * lane });
+        return Budget { runs, lanes, bytes: data + runs as u64 * run + lanes as u64 * lane };
     }
-    let half = GPU_BYTES / 2;
+    let half = room(study.device()).saturating_sub(data) / 2;
     let runs = wanted.min((half / run.max(1)).max(1) as usize);
     let lanes = (half / lane.max(1)).max(1) as usize;
     let lanes = lanes.min(runs * cohort);
-    Ok(Budget { runs, lanes, bytes: data + runs as u64 * run + lanes as u64 * lane })
+    Budget { runs, lanes, bytes: data + runs as u64 * run + lanes as u64 * lane }
 }
 
 /// Seconds a local step and a scored sample take on one thread (CPU) or on the whole device (GPU).
@@ -133,8 +136,12 @@ fn run_seconds(study: &Study, index: usize, pace: Pace) -> Result<f64> {
     let scenario = study.scenario(info.point);
     let world = study.world(info.point, info.seed)?;
     let train = &scenario.train;
-    let steps: usize = world.usable.iter().map(|samples| samples.len().div_ceil(train.batch) * train.epochs).sum();
-    let clients = world.clients.len().max(1);
+    let steps_of = |samples: usize| samples.div_ceil(train.batch) * train.epochs;
+    let clients = world.size().max(1);
+    let steps: usize = match scenario.data.population() {
+        Some(population) => steps_of(population.samples) * clients,
+        None => world.usable.iter().map(|samples| steps_of(samples.len())).sum(),
+    };
     let lanes = train.cohort.size(clients) * train.rounds;
     let voters = scenario.strategy.parts().server.votes().max(1);
     let models = if scenario.strategy.shape() == Shape::LocalOnly { clients } else { voters };
@@ -157,7 +164,7 @@ mod tests {
                  train = {{ rounds = 2, cohort = 3 }}\nmodel = {{ encoder.mlp.hidden = 4, head = 4 }}\n"
             );
             let study = Study::new(read_str("x.toml", &text, &[]).unwrap(), Device::Cpu).unwrap();
-            (budget(&study, 1).unwrap().bytes, 4 * study.model(0).parameters() as u64)
+            (budget(&study, 1).bytes, 4 * study.model(0).parameters() as u64)
         };
         let (plain, row) = bytes("'fedavg'");
         // Six of nine clients can have trained in two rounds; a momentum costs no lane anything.

@@ -134,7 +134,7 @@ impl<'a> Sweep<'a> {
     fn new(study: &'a Study, store: &'a Store, options: &'a Options) -> Result<Self> {
         let on_cpu = study.device() == Device::Cpu;
         let threads = if on_cpu { options.threads.max(1) } else { 0 };
-        let budget = estimate::budget(study, threads)?;
+        let budget = estimate::budget(study, threads);
         let workers = Workers::new(threads)?;
         let (seats, lanes) = (budget.runs, budget.lanes);
         let stop = options.stop.as_ref();
@@ -283,7 +283,7 @@ impl<'a> Sweep<'a> {
     fn manifest(&self, run: Option<&Run>, place: &Place, label: &str, stop: Stop) -> Manifest {
         let info = &self.study.plan.runs[place.run];
         let (rows, world) = (place.writer.rows(), run.map(Run::world));
-        let pictured = world.filter(|world| world.clients.len() <= PICTURED);
+        let pictured = world.filter(|world| world.size() <= PICTURED && world.crowd.is_none());
         let names = |world: &World| world.clients.iter().map(|client| client.name.clone()).collect();
         Manifest {
             format: FORMAT,
@@ -294,7 +294,7 @@ impl<'a> Sweep<'a> {
             rounds: rows.len(),
             digest: place.writer.digest(),
             parameters: self.study.model(info.point).parameters(),
-            clients: world.map_or(0, |world| world.clients.len()),
+            clients: world.map_or(0, |world| world.size()),
             realised: world.map(|world| world.realised.clone()).unwrap_or_default(),
             client_scores: run.map(|run| run.client_scores().to_vec()).unwrap_or_default(),
             dev_client_scores: run.map(|run| run.dev_client_scores().to_vec()).unwrap_or_default(),

@@ -117,6 +117,9 @@ impl Sources {
 
     /// Number of clients; a replayed corruption is tried on them.
     fn count(&self, scenario: &Scenario, seed: u64) -> Result<usize> {
+        if let Some(population) = scenario.data.population() {
+            return Ok(population.clients);
+        }
         let (data, recipe) = (self.data(scenario), self.recipe(scenario));
         let (_, shares, _) = world::deal(data, recipe, &Stream::root(seed))?;
         let count = shares.len();
@@ -158,6 +161,7 @@ impl Sources {
                 corrupt: corruption(scenario).and_then(|config| find(&config.file())),
             },
             root: scenario.strategy.root(),
+            population: scenario.data.population(),
         }
     }
 

@@ -136,7 +136,7 @@ fn data_info_says_what_is_no_data() {
     };
     assert_eq!(
         said("foo"),
-        "data = \"foo\"\n  is not a data source; allowed: shoulder, synthetic, npz, uci-har, ku-har, ptb-xl, crema-d, meld, fedmultimodal.\n"
+        "data = \"foo\"\n  is not a data source; allowed: shoulder, synthetic, population, npz, uci-har, ku-har, ptb-xl, crema-d, meld, fedmultimodal.\n"
     );
     assert_eq!(said("foo.npz"), "foo.npz: there is no such file; allowed: an .npz file. Check the path.\n");
     assert_eq!(

@@ -58,6 +58,7 @@ fn recipe<T>(alpha: f64, corrupt: &str, use_it: impl FnOnce(Recipe) -> T) -> T {
         corrupt: &corrupt,
         replayed: Default::default(),
         root: None,
+        population: None,
     })
 }
 
@@ -135,7 +136,8 @@ fn the_cohort_of_every_round_of_every_trace_is_drawn_natively() {
         }
         let trace: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         for (round, row) in trace["rounds"].as_array().unwrap().iter().enumerate() {
-            let drawn = cohort::draw(&train, &clients, round, &Stream::root(round as u64));
+            let drawn =
+                cohort::draw(&train, clients.len(), |client| &clients[client].name, round, &Stream::root(round as u64));
             let skipped: Vec<&str> =
                 row["skipped"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let found: Vec<&str> =

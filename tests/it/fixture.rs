@@ -96,6 +96,7 @@ fn job(place: usize, case: &Value, weights: &Tensor) -> Job {
         labels: vector(&case["labels"]),
         present: vector(&case["present"]),
         forged: None,
+        own: None,
     };
     Job {
         run: 0,
@@ -130,11 +131,12 @@ fn lanes_train_as_pytorch_trains_each_client_alone() {
         let weights =
             |place: usize, when: &str| row(&model.layout, &tensors, |name| format!("{fusion}.{place}.{when}.{name}"));
         let jobs = case["jobs"].as_array().unwrap();
+        let lanes = jobs.iter().enumerate().map(|(place, case)| job(place, case, &weights(place, "start")));
         let group = Group {
-            model: model.clone(),
-            data: DeviceData::new(&data, Device::Cpu).unwrap(),
-            pool: pool(&tensors[&format!("{fusion}.kept")]),
-            jobs: jobs.iter().enumerate().map(|(place, case)| job(place, case, &weights(place, "start"))).collect(),
+            model: &model,
+            data: &DeviceData::new(&data, Device::Cpu).unwrap(),
+            pool: &pool(&tensors[&format!("{fusion}.kept")]),
+            jobs: &lanes.collect::<Vec<_>>(),
         };
         for trained in group.train().unwrap() {
             let (place, expected) = (trained.place, &jobs[trained.place]);

@@ -9,9 +9,12 @@ use super::support::{Asked, Bench, Npz, TINY};
 use checks::{CHECKS, RUN, results};
 use fedrobust::record::Plan;
 use fedrobust::report;
+use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Cursor, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -63,11 +66,19 @@ impl Samples {
         match reader {
             "scenario" => vec![file("x.toml"), b"seeds = [1]\n[[grid]]\n\"train.rounds\" = [1, 2]\n".to_vec()],
             "npz" => vec![file("x.npz")],
+            "pickle" => pickles(),
             "results" => vec![led(0, &self.plan), led(1, &self.rows), led(2, &self.manifest)],
             "tensors" => vec![file("model")],
             _ => vec![file("x.npy"), b"1,2.5\n-3e7,inf\n".to_vec()],
         }
     }
+}
+
+/// What NumPy wrote in every protocol.
+fn pickles() -> Vec<Vec<u8>> {
+    let hex: BTreeMap<String, String> = serde_json::from_str(include_str!("../fixtures/pickles.json")).unwrap();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    hex.values().map(|hex| hex.as_bytes().chunks(2).map(byte).collect()).collect()
 }
 
 /// Changes bytes as files are spoilt and as somebody with bad intentions would.
@@ -106,6 +117,74 @@ fn spoil(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
     }
 }
 
+/// How something ended, and the most memory that it held at once.
+fn measured(work: impl FnOnce()) -> (std::thread::Result<()>, u64) {
+    let mut ended = Ok(());
+    let held = allocation_counter::measure(|| ended = catch_unwind(AssertUnwindSafe(work)));
+    (ended, held.bytes_max)
+}
+
+/// The memory that a reader may hold: some for itself, and a multiple of its file.
+fn allowed(file: &[u8]) -> u64 {
+    (4 << 20) + 64 * file.len() as u64
+}
+
+/// A `.npy` of this type, shape and content.
+fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    let header = format!("{header:<117}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), values].concat()
+}
+
+/// An archive whose modality is declared larger than it is.
+fn archive(shape: &str, method: CompressionMethod) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in [("sound.npy", npy("<f4", shape, &[0; 144])), ("label.npy", npy("<i8", "(6,)", &[0; 48]))] {
+        archive.start_file(name, FileOptions::default().compression_method(method)).unwrap();
+        archive.write_all(&bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// Small files that declare much.
+fn boasts() -> Vec<(&'static str, Vec<u8>)> {
+    let shapes = ["(4000000000, 4000000000)", "(1000000000, 2)", "(6, 1000000000000)", "(6, 400000000, 3)"];
+    let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
+    for shape in shapes {
+        files.push(("matrix", npy("<f4", shape, &[0; 16])));
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            files.push(("npz", archive(shape, method)));
+        }
+    }
+    let lengths = [1u64 << 32, 1 << 40, 1 << 62, u64::MAX];
+    for length in lengths.map(u64::to_le_bytes) {
+        files.push(("tensors", [length.as_slice(), b"{}"].concat()));
+        for opcode in [b"\x95", b"\x8d", b"\x8e", b"\x96"] {
+            files.push(("pickle", [b"\x80\x05", opcode.as_slice(), &length, b"x."].concat()));
+        }
+    }
+    let tensor = br#"{"w":{"dtype":"F32","shape":[9000000000],"data_offsets":[0,36000000000]}}"#;
+    files.push(("tensors", [(tensor.len() as u64).to_le_bytes().as_slice(), tensor].concat()));
+    for opcode in [b"T", b"B", b"X"] {
+        files.push(("pickle", [b"\x80\x02", opcode.as_slice(), b"\xff\xff\xff\x7fx."].concat()));
+    }
+    let long = [b"\x80\x02\x8b\xff\xff\xff\x7fx.".as_slice(), b"\x80\x02cnumpy\nempty\n(J\xff\xff\xff\x7ftR."];
+    files.extend(long.map(|file| ("pickle", file.to_vec())));
+    files
+}
+
+#[test]
+fn a_file_that_declares_much_takes_little_memory() {
+    let bench = Bench::new(TINY);
+    let folder = bench.path("spoilt");
+    for (reader, file) in boasts() {
+        let (_, check) = CHECKS.into_iter().find(|(name, _)| *name == reader).unwrap();
+        bench.write("spoilt/plan.json", checks::PLAN);
+        let (ended, taken) = measured(|| check(&file, &folder));
+        assert!(ended.is_ok() && taken <= allowed(&file), "{reader}, {:?}: {taken} bytes", file.escape_ascii());
+    }
+}
+
 #[test]
 fn no_reader_panics_on_spoilt_files() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -123,11 +202,15 @@ fn no_reader_panics_on_spoilt_files() {
             tries += 1;
             let mut bytes = whole[rng.random_range(0..whole.len())].clone();
             spoil(&mut rng, &mut bytes);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(&bytes, &folder))) {
+            let (ended, taken) = measured(|| check(&bytes, &folder));
+            let wrong = match ended {
+                Err(panic) => Some(format!("panics: {}", fedrobust::lane::task::panic_message(panic.as_ref()))),
+                Ok(()) => (taken > allowed(&bytes)).then(|| format!("takes {taken} bytes for {}", bytes.len())),
+            };
+            if let Some(wrong) = wrong {
                 let kept = std::env::temp_dir().join(format!("fedrobust-hostile-{reader}"));
                 fs::write(&kept, &bytes).unwrap();
-                let message = fedrobust::lane::task::panic_message(panic.as_ref());
-                panic!("{reader} panics: {message}; try {tries} of seed {seed}, kept in {}", kept.display());
+                panic!("{reader} {wrong}; try {tries} of seed {seed}, kept in {}", kept.display());
             }
             if reader == "results" {
                 samples.fill(&folder);

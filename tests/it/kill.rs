@@ -95,6 +95,22 @@ fn ctrl_c_and_sigterm_end_after_the_round_with_everything_saved_and_tell_how_to_
 }
 
 #[test]
+fn tf32_starts_the_program_again_with_libtorchs_switch_in_the_same_process() {
+    let bench = Bench::new(&long(100_000));
+    let mut command = bench.command(&["run", "x.toml", "--tf32", "--device", "cpu", "--out", "out"]);
+    command.env_remove("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE").stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = Started(command.spawn().unwrap());
+    wait_until(|| rows(&bench.path("out/runs")).iter().any(|rows| rows.len() > 2));
+    let environment = std::fs::read(format!("/proc/{}/environ", child.0.id())).unwrap();
+    let switched = |variable: &[u8]| variable == b"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1";
+    assert!(environment.split(|&byte| byte == 0).any(switched));
+    signal(&child, "-INT");
+    let (code, err) = heard(&mut child);
+    assert_eq!(code, Some(130));
+    assert!(err.ends_with("run x.toml --tf32 --device cpu --out out\n"), "{err}");
+}
+
+#[test]
 fn a_second_ctrl_c_ends_at_once() {
     // One round that takes minutes.
     let slow = TINY.replace("rounds = 3", "rounds = 3\nepochs = 2000000").replace("seeds = [1, 2]", "seeds = [1]");

@@ -18,6 +18,7 @@ mod hostile;
 mod kill;
 mod list;
 mod objectives;
+mod population;
 mod pytorch;
 mod real_data;
 mod replay;

@@ -44,6 +44,7 @@ impl Fixture {
             labels: vector(&of["labels"]),
             present: vector(&of["present"]),
             forged: None,
+            own: None,
         };
         let held: Vec<u32> = vector(&of["held"]);
         let terms = server.objective.terms(Trainee { client, seen: &samples.labels, held: &held, classes: 3 });
@@ -71,10 +72,10 @@ impl Fixture {
                 cohort.iter().enumerate().map(|(place, &client)| self.job(place, client, &weights, &server)).collect();
             jobs.sort_by_key(|job| std::cmp::Reverse(job.steps()));
             let group = Group {
-                model: self.model.clone(),
-                data: DeviceData::new(&data(&self.tensors, false), Device::Cpu).unwrap(),
-                pool: pool(&self.tensors["kept"]),
-                jobs,
+                model: &self.model,
+                data: &DeviceData::new(&data(&self.tensors, false), Device::Cpu).unwrap(),
+                pool: &pool(&self.tensors["kept"]),
+                jobs: &jobs,
             };
             let mut trained = group.train().unwrap();
             trained.sort_by_key(|t| t.place);

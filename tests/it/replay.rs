@@ -19,6 +19,7 @@ fn world(data: &Dataset, partition: &Listing, simulation: Option<&Listing>) -> W
         corrupt: if simulation.is_some() { &simulated } else { &corrupt::Config::default() },
         replayed: Replayed { partition: Some(partition), corrupt: simulation },
         root: None,
+        population: None,
     };
     World::new(data, recipe, &Stream::root(3)).unwrap()
 }

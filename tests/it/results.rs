@@ -54,6 +54,7 @@ fn tables_have_the_columns_that_are_promised() {
     let header = |file: &str| bench.read(file).lines().next().unwrap().to_string();
     let scores = "loss,accuracy,macro_f1,uar,top_k,worst_10";
     let of = |prefix: &str| scores.split(',').map(|s| format!("{prefix}_{s}")).collect::<Vec<_>>().join(",");
+    let read = |prefix: &str| format!("{},{prefix}_attack_success", of(prefix));
     let axes = "strategy,corrupt.missing-labels.rate";
     assert_eq!(
         header("out/rounds.csv"),
@@ -67,9 +68,9 @@ fn tables_have_the_columns_that_are_promised() {
         header("out/runs.csv"),
         format!(
             "fingerprint,seed,{axes},status,message,rounds,{},{},{},realised.missing-labels,realised.clients-without-samples,clients,skipped,stayed,epsilon,epsilon_fixed,parameters,bytes,seconds",
-            of("last"),
-            of("best"),
-            of("mean5")
+            read("last"),
+            read("best"),
+            read("mean5")
         )
     );
     assert_eq!(header("out/summary.csv"), format!("{axes},reading,metric,n,mean,low,high,sd"));

@@ -7,10 +7,10 @@
 //! By hand: f = 0, rows `[0]`, `[1]`, `[5]`: all are chosen and all are kept: `[2]`.
 
 use super::Rule;
-use super::krum::{F, Neighbours, scores};
+use super::krum::{F, Neighbours};
 use super::weigh::ascending;
 use crate::aggregate::middle::closest_mean_by_index;
-use crate::aggregate::points::Points;
+use crate::aggregate::points::{Points, rank};
 use crate::aggregate::{Known, Updates, check_f, declared, need};
 use crate::fault::{About, Checker, Result};
 use crate::seed::Stream;
@@ -48,14 +48,25 @@ pub const ABOUT: About = About {
 #[derive(Debug)]
 pub struct Bulyan(pub Config);
 
-/// The `n − 2f` rows, in the order in which they are chosen.
+/// The `n − 2f` rows, in the order in which they are chosen. Each row's neighbours are sorted once, not for every choice.
 fn chosen(points: &Points, f: usize) -> Vec<usize> {
     let distances = points.distances();
-    let mut alive: Vec<usize> = (0..points.len()).collect();
+    let nearest_first = |i: usize| {
+        let mut others: Vec<(f64, usize)> = distances[i].iter().copied().zip(0..).filter(|&(_, j)| j != i).collect();
+        others.sort_by(|a, b| a.0.total_cmp(&b.0));
+        others
+    };
+    let near: Vec<_> = (0..points.len()).map(nearest_first).collect();
+    let mut alive = vec![true; points.len()];
+    let mut left: Vec<usize> = (0..points.len()).collect();
     let mut chosen = Vec::new();
     while chosen.len() < points.len() - 2 * f {
-        let best = ascending(&scores(&distances, &alive, f, (Neighbours::PaperOrOne, 2)))[0];
-        chosen.push(alive.remove(best));
+        let count = Neighbours::PaperOrOne.count(left.len(), f);
+        let score = |&i: &usize| rank(near[i].iter().filter(|(_, j)| alive[*j]).take(count).map(|(d, _)| d).sum());
+        let scores: Vec<f64> = left.iter().map(score).collect();
+        let best = left.remove(ascending(&scores)[0]);
+        alive[best] = false;
+        chosen.push(best);
     }
     chosen
 }
@@ -77,8 +88,10 @@ impl Rule for Bulyan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::krum::scores;
     use super::super::testing::{faults, made, refused};
     use super::*;
+    use rand::Rng;
 
     #[test]
     fn by_hand() {
@@ -95,6 +108,22 @@ mod tests {
         let one_shot = ascending(&scores(&points.distances(), &all, 2, (Neighbours::Paper, 2)));
         assert_eq!(chosen(&points, 2), [2, 8, 4, 10, 6, 9, 5]);
         assert_eq!(one_shot[..7], [2, 8, 4, 1, 6, 10, 9]);
+    }
+
+    #[test]
+    fn every_choice_is_krums_among_the_rows_left() {
+        // Few distinct places, so that ties are common.
+        let mut rng = Stream::root(5).rng();
+        for _ in 0..20 {
+            let rows: Vec<[f32; 2]> =
+                (0..15).map(|_| [0; 2].map(|_: u8| f32::from(rng.random_range(0..4_u8)))).collect();
+            let points = Points::of(&Tensor::from_slice2(&rows)).unwrap();
+            let mut left: Vec<usize> = (0..15).collect();
+            let krum =
+                |left: &[usize]| ascending(&scores(&points.distances(), left, 2, (Neighbours::PaperOrOne, 2)))[0];
+            let expected: Vec<usize> = (0..11).map(|_| left.remove(krum(&left))).collect();
+            assert_eq!(chosen(&points, 2), expected);
+        }
     }
 
     #[test]

@@ -56,7 +56,8 @@ impl Neighbours {
         if self == Neighbours::Paper { (2, 3) } else { (2, 1) }
     }
 
-    fn count(self, n: usize, f: usize) -> usize {
+    /// Rows that a score over n rows sums over.
+    pub(super) fn count(self, n: usize, f: usize) -> usize {
         match self {
             Neighbours::Paper => n.saturating_sub(f + 2),
             Neighbours::AllButF => n.saturating_sub(f + 1),

@@ -3,7 +3,7 @@
 //! The diameter is the largest distance between two of them. Subsets are not enumerated: for a diameter δ, the rows to drop
 //! are a vertex cover of the graph that joins rows further apart than δ, which a bounded search finds or refutes; δ is found
 //! by bisection over the distances. Of several such subsets the first in lexicographic order is taken. The search gives up,
-//! with an error, after a million branches, which takes far larger rounds than enumeration would stand. Needs `2f < n`.
+//! with an error, after 300 million comparisons of two rows (seconds), which takes far larger rounds than enumeration would stand. Needs `2f < n`.
 //!
 //! By hand: f = 1, rows `[0]`, `[5]`, `[4]`: `{5, 4}` has diameter 1: `[4.5]`.
 
@@ -24,8 +24,8 @@ pub struct Config {
 }
 
 const LEAST: (usize, usize) = (2, 1);
-/// Branches after which the search gives up.
-const MOST_BRANCHES: usize = 1_000_000;
+/// Comparisons of two rows after which the search gives up: seconds.
+const MOST_PAIRS: usize = 300_000_000;
 
 impl Config {
     /// `2f` is below the number of rows a round.
@@ -51,7 +51,14 @@ pub(super) struct Mda(pub Config);
 struct Apart<'a> {
     distances: &'a [Vec<f64>],
     diameter: f64,
-    branches: usize,
+    pairs: usize,
+}
+
+/// Rows, ascending, with the number of others among them that are too far from each.
+#[derive(Clone)]
+struct Left {
+    rows: Vec<usize>,
+    degrees: Vec<usize>,
 }
 
 impl Apart<'_> {
@@ -59,32 +66,64 @@ impl Apart<'_> {
         i != j && self.distances[i][j] > self.diameter
     }
 
-    /// Whether dropping at most `drop` of the rows in `left` leaves no two too far apart.
-    fn coverable(&mut self, mut left: Vec<usize>, mut drop: usize) -> Result<bool> {
-        self.branches += 1;
-        if self.branches > MOST_BRANCHES {
-            return Err(Error::Failed(format!(
-                "mda gave up on {} rows after {MOST_BRANCHES} branches of its search; lower f, or use multi-krum",
-                self.distances.len()
-            )));
+    /// Counts comparisons; too many are an error.
+    fn look(&mut self, pairs: usize) -> Result<()> {
+        self.pairs += pairs;
+        if self.pairs <= MOST_PAIRS {
+            return Ok(());
         }
+        let n = self.distances.len();
+        Err(Error::Failed(format!(
+            "mda gave up on {n} rows after 300 million comparisons of its search; lower f, or use multi-krum"
+        )))
+    }
+
+    fn all(&mut self) -> Result<Left> {
+        let n = self.distances.len();
+        self.look(n * n)?;
+        let degree = |i: usize| (0..n).filter(|&j| self.joined(i, j)).count();
+        Ok(Left { rows: (0..n).collect(), degrees: (0..n).map(degree).collect() })
+    }
+
+    /// Takes the row at this place out.
+    fn remove(&mut self, left: &mut Left, at: usize) -> Result<usize> {
+        let row = left.rows.remove(at);
+        left.degrees.remove(at);
+        self.look(left.rows.len())?;
+        for (&other, degree) in left.rows.iter().zip(&mut left.degrees) {
+            *degree -= usize::from(self.joined(row, other));
+        }
+        Ok(row)
+    }
+
+    /// What is left when all that are too far from `row` go.
+    fn near(&mut self, left: &Left, row: usize) -> Result<Left> {
+        let mut near = left.clone();
+        for at in (0..left.rows.len()).rev() {
+            if self.joined(row, left.rows[at]) {
+                self.remove(&mut near, at)?;
+            }
+        }
+        Ok(near)
+    }
+
+    /// Whether dropping at most `drop` of the rows in `left` leaves no two too far apart.
+    fn coverable(&mut self, mut left: Left, mut drop: usize) -> Result<bool> {
         loop {
-            let degree = |&i: &usize| left.iter().filter(|&&j| self.joined(i, j)).count();
-            let degrees: Vec<usize> = left.iter().map(degree).collect();
-            let most = degrees.iter().copied().max().unwrap_or(0);
+            let most = left.degrees.iter().copied().max().unwrap_or(0);
             if most == 0 {
                 return Ok(true);
             }
             // `drop` rows end at most `drop · most` pairs.
-            if drop == 0 || degrees.iter().sum::<usize>() > 2 * drop * most {
+            if drop == 0 || left.degrees.iter().sum::<usize>() > 2 * drop * most {
                 return Ok(false);
             }
-            let worst = degrees.iter().position(|&d| d == most).unwrap_or(0);
-            let row = left.remove(worst);
+            let worst = left.degrees.iter().position(|&d| d == most).unwrap_or(0);
+            let row = self.remove(&mut left, worst)?;
             if most <= drop && most > 1 {
                 // Either this row goes, or all that are too far from it do.
-                let others: Vec<usize> = left.iter().copied().filter(|&j| !self.joined(row, j)).collect();
-                if self.coverable(others, drop - most)? {
+                let near = self.near(&left, row)?;
+                if self.coverable(near, drop - most)? {
                     return Ok(true);
                 }
             }
@@ -94,22 +133,19 @@ impl Apart<'_> {
 
     /// The first `keep` rows in lexicographic order with at most this diameter; there must be some.
     fn first(&mut self, keep: usize) -> Result<Vec<usize>> {
-        let n = self.distances.len();
-        let mut open: Vec<usize> = (0..n).collect();
+        let mut open = self.all()?;
         let mut chosen: Vec<usize> = Vec::new();
-        for i in 0..n {
+        for i in 0..self.distances.len() {
             if chosen.len() == keep {
                 break;
             }
-            if !open.contains(&i) {
-                continue;
-            }
-            let kept: Vec<usize> = open.iter().copied().filter(|&j| !self.joined(i, j)).collect();
-            if kept.len() >= keep && self.coverable(kept.clone(), kept.len() - keep)? {
-                open = kept;
+            let Some(at) = open.rows.iter().position(|&j| j == i) else { continue };
+            let near = self.near(&open, i)?;
+            if near.rows.len() >= keep && self.coverable(near.clone(), near.rows.len() - keep)? {
+                open = near;
                 chosen.push(i);
             } else {
-                open.retain(|&j| j != i);
+                self.remove(&mut open, at)?;
             }
         }
         Ok(chosen)
@@ -124,16 +160,19 @@ fn smallest(distances: &[Vec<f64>], keep: usize) -> Result<Vec<usize>> {
     diameters.sort_by(f64::total_cmp);
     diameters.dedup();
     let (mut low, mut high) = (0, diameters.len() - 1);
+    let mut apart = Apart { distances, diameter: 0.0, pairs: 0 };
     while low < high {
         let middle = (low + high) / 2;
-        let mut apart = Apart { distances, diameter: diameters[middle], branches: 0 };
-        if apart.coverable((0..n).collect(), n - keep)? {
+        apart.diameter = diameters[middle];
+        let all = apart.all()?;
+        if apart.coverable(all, n - keep)? {
             high = middle;
         } else {
             low = middle + 1;
         }
     }
-    Apart { distances, diameter: diameters[low], branches: 0 }.first(keep)
+    apart.diameter = diameters[low];
+    apart.first(keep)
 }
 
 impl Weigh for Mda {
@@ -185,6 +224,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_rows_without_an_order_are_refused_in_seconds() {
+        let mut rng = Stream::root(4).rng();
+        let rows: Vec<Vec<f32>> = (0..300).map(|_| (0..20).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
+        let distances: Vec<Vec<f64>> = rows.iter().map(|a| rows.iter().map(|b| apart(a, b)).collect()).collect();
+        let refused = smallest(&distances, 200).unwrap_err().to_string();
+        let expected =
+            "mda gave up on 300 rows after 300 million comparisons of its search; lower f, or use multi-krum";
+        assert!(refused.contains(expected), "{refused}");
+    }
+
+    fn apart(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::corrupt::Paint;
 
 fn samples() -> Samples {
-    Samples { rows: vec![10, 11, 12, 13], labels: vec![0, 1, 2, 6], present: vec![3, 3, 1, 3], forged: None }
+    Samples { rows: vec![10, 11, 12, 13], labels: vec![0, 1, 2, 6], present: vec![3, 3, 1, 3], forged: None, own: None }
 }
 
 fn poisoned(spec: &str, seed: u64) -> Option<Samples> {

@@ -68,7 +68,7 @@ rat = 0.3
     let expected = r#"x.toml:2: seeds.1 = 8
   is there twice; allowed: every seed once. Remove one 8.
 x.toml:3: data = "shouldr"
-  is not a data source; allowed: shoulder, synthetic, npz, uci-har, ku-har, ptb-xl, crema-d, meld, fedmultimodal. Did you mean shoulder?
+  is not a data source; allowed: shoulder, synthetic, population, npz, uci-har, ku-har, ptb-xl, crema-d, meld, fedmultimodal. Did you mean shoulder?
 x.toml:4: strategy.fedprox.mu = "big"
   is a string; allowed: a number.
 x.toml:5: colour = 1
@@ -100,7 +100,7 @@ fn every_missing_key_is_named_with_its_remedy() {
 x.toml: seeds
   is missing; allowed: a list of whole numbers from 0. Write seeds = [8, 16, 24].
 x.toml: data
-  is missing; allowed: shoulder, synthetic, npz, uci-har, ku-har, ptb-xl, crema-d, meld, fedmultimodal. Write data = \"shoulder\".
+  is missing; allowed: shoulder, synthetic, population, npz, uci-har, ku-har, ptb-xl, crema-d, meld, fedmultimodal. Write data = \"shoulder\".
 x.toml: strategy
   is missing; allowed: {about}. Write strategy = \"fedavg\", or make it an axis of every grid.
 4 faults in x.toml"
