@@ -82,7 +82,7 @@ fn run(
 
 /// What attackers would send if the rows of a file were all honest updates.
 pub fn attack(arguments: &AttackArguments) -> Result<u8> {
-    let honest = matrix::read(&arguments.file)?;
+    let honest = matrix::read(&arguments.file)?.f_to_kind(Kind::Double)?;
     let (n, forged) = (honest.size()[0] as usize, arguments.byzantine);
     let bad = matrix::non_finite(&honest)?;
     if !bad.is_empty() {

@@ -10,20 +10,24 @@ use tch::{Device, Kind, Tensor};
 /// Longest header of an npy file that is read.
 const HEADER: u64 = 2048;
 
-/// Rows `[n, P]` in f64 from a `.npy` file of floats or integers or a `.csv` file of numbers without a header.
+/// Numbers of a file that are held besides the matrix while it is read.
+const PIECE: usize = 1 << 20;
+
+/// Rows `[n, P]` from a `.npy` file of floats or integers or a `.csv` file of numbers without a header: in f32 where the file's
+/// floats have at most 32 bits, so that a large file takes its own size, else in f64.
 ///
 /// # Errors
 /// A file that is missing, of another kind, not rectangular or without a number in it.
 pub fn read(path: &Path) -> Result<Tensor> {
-    let (rows, columns, values) = match extension(path) {
+    let rows = match extension(path) {
         "npy" => read_npy(path)?,
         "csv" => read_csv(path)?,
         _ => return Err(wrong(path, "is neither .npy nor .csv; save the matrix as one of the two")),
     };
-    if values.is_empty() {
+    if rows.numel() == 0 {
         return Err(wrong(path, "holds no number; needed: one row or more of one number or more"));
     }
-    Ok(Tensor::f_from_slice(&values)?.f_view([rows as i64, columns as i64])?)
+    Ok(rows)
 }
 
 /// Writes rows `[n, P]` to a `.npy` file in f64, or to standard output as CSV with as many digits as read back the same
@@ -75,7 +79,9 @@ pub fn places(rows: &[usize]) -> String {
 /// # Errors
 /// libtorch runs out of memory.
 pub fn non_finite(rows: &Tensor) -> Result<Vec<usize>> {
-    let finite = Vec::<bool>::try_from(rows.f_isfinite()?.f_all_dim(1, false)?.f_to_device(Device::Cpu)?)?;
+    // Both propagate NaN, so a row is finite exactly when its extremes are; no copy of the rows is made.
+    let finite = rows.f_amin([1], false)?.f_isfinite()?.f_logical_and(&rows.f_amax([1], false)?.f_isfinite()?)?;
+    let finite = Vec::<bool>::try_from(finite.f_to_device(Device::Cpu)?)?;
     Ok((0..finite.len()).filter(|&row| !finite[row]).collect())
 }
 
@@ -84,6 +90,9 @@ pub fn non_finite(rows: &Tensor) -> Result<Vec<usize>> {
 /// # Errors
 /// The first such value with its place.
 pub fn check_single(rows: &Tensor, path: &Path) -> Result<()> {
+    if rows.kind() == Kind::Float {
+        return Ok(());
+    }
     let lost = rows.f_abs()?.f_gt(f64::from(f32::MAX))?.f_logical_and(&rows.f_isfinite()?)?.f_nonzero()?;
     if lost.size()[0] == 0 {
         return Ok(());
@@ -119,8 +128,8 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// Numbers apart by commas, bare or in double quotes; blank lines do not count.
-fn read_csv(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
-    let (mut rows, mut columns, mut values) = (0_usize, 0, Vec::new());
+fn read_csv(path: &Path) -> Result<Tensor> {
+    let (mut rows, mut columns, mut values) = (0_usize, 0_usize, Vec::new());
     for (line, text) in BufReader::new(open(path)?).lines().enumerate() {
         let line = line + 1;
         let text = text.map_err(|error| wrong(path, format!("line {line} is not text ({error})")))?;
@@ -143,7 +152,7 @@ fn read_csv(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
         }
         rows += 1;
     }
-    Ok((rows, columns, values))
+    Ok(Tensor::f_from_slice::<f64>(&values)?.f_view([rows as i64, columns as i64])?)
 }
 
 /// Why a cell is no number, and what to do.
@@ -160,7 +169,7 @@ fn not_a_number(cell: &str, first: bool) -> String {
     }
 }
 
-fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
+fn read_npy(path: &Path) -> Result<Tensor> {
     let file = open(path)?;
     let size = file.metadata().map_or(0, |meta| meta.len());
     let broken = |what: &dyn std::fmt::Display| wrong(path, format!("is not a readable npy file ({what})"));
@@ -181,16 +190,15 @@ fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
     }
     let order = npy.order();
     let dtype = npy.dtype().descr();
-    let failed = |error: std::io::Error| broken(&error);
-    let values = match dtype.trim_matches('\'').get(1..) {
-        Some("f8") => npy.into_vec::<f64>().map_err(failed)?,
-        Some("f4") => wide(npy.into_vec::<f32>(), f64::from).map_err(failed)?,
-        Some("f2") => wide(npy.into_vec::<half::f16>(), f64::from).map_err(failed)?,
-        Some("i8") => wide(npy.into_vec::<i64>(), |x| x as f64).map_err(failed)?,
-        Some("i4") => wide(npy.into_vec::<i32>(), f64::from).map_err(failed)?,
-        Some("i2") => wide(npy.into_vec::<i16>(), f64::from).map_err(failed)?,
-        Some("i1") => wide(npy.into_vec::<i8>(), f64::from).map_err(failed)?,
-        Some("u1") => wide(npy.into_vec::<u8>(), f64::from).map_err(failed)?,
+    let numbers = match dtype.trim_matches('\'').get(1..) {
+        Some("f8") => filled(npy, |x: f64| x),
+        Some("f4") => filled(npy, |x: f32| x),
+        Some("f2") => filled(npy, |x: half::f16| x.to_f32()),
+        Some("i8") => filled(npy, |x: i64| x as f64),
+        Some("i4") => filled(npy, |x: i32| f64::from(x)),
+        Some("i2") => filled(npy, |x: i16| f64::from(x)),
+        Some("i1") => filled(npy, |x: i8| f64::from(x)),
+        Some("u1") => filled(npy, |x: u8| f64::from(x)),
         _ => {
             return Err(wrong(
                 path,
@@ -198,17 +206,36 @@ fn read_npy(path: &Path) -> Result<(usize, usize, Vec<f64>)> {
             ));
         }
     };
-    let (n, p) = (rows as usize, columns as usize);
-    let values = match order {
-        npyz::Order::C => values,
-        npyz::Order::Fortran => (0..n * p).map(|k| values[(k % p) * n + k / p]).collect(),
-    };
-    Ok((n, p, values))
+    let numbers = numbers.map_err(|error| broken(&error))?;
+    let (n, p) = (rows as i64, columns as i64);
+    Ok(match order {
+        npyz::Order::C => numbers.f_view([n, p])?,
+        npyz::Order::Fortran => numbers.f_view([p, n])?.f_transpose(0, 1)?.f_contiguous()?,
+    })
 }
 
-/// Numbers of a file as f64.
-fn wide<T>(values: std::io::Result<Vec<T>>, to: impl Fn(T) -> f64) -> std::io::Result<Vec<f64>> {
-    Ok(values?.into_iter().map(to).collect())
+/// The numbers of a file in its own order, read piece by piece.
+fn filled<T, E>(npy: npyz::NpyFile<BufReader<File>>, to: impl Fn(T) -> E) -> std::io::Result<Tensor>
+where
+    T: npyz::Deserialize,
+    E: tch::kind::Element,
+{
+    let failed = std::io::Error::other::<tch::TchError>;
+    let count = npy.shape().iter().product::<u64>() as i64;
+    let all = Tensor::f_empty([count], (E::KIND, Device::Cpu)).map_err(failed)?;
+    let mut numbers = npy.data::<T>().map_err(std::io::Error::other)?;
+    let mut at = 0;
+    while at < count {
+        let piece = numbers.by_ref().take(PIECE).map(|x| x.map(&to)).collect::<std::io::Result<Vec<E>>>()?;
+        let piece = Tensor::f_from_slice(&piece).map_err(failed)?;
+        let mut place = all.f_narrow(0, at, piece.numel() as i64).map_err(failed)?;
+        place.f_copy_(&piece).map_err(failed)?;
+        at += piece.numel() as i64;
+        if piece.numel() == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -186,6 +186,17 @@ fn a_file_that_declares_much_takes_little_memory() {
 }
 
 #[test]
+fn a_large_matrix_is_read_piece_by_piece() {
+    let bench = Bench::new(TINY);
+    let path = bench.path("large.npy");
+    fs::write(&path, npy("<f4", "(8, 1000000)", &[0; 32_000_000])).unwrap();
+    let mut rows = None;
+    let (ended, taken) = measured(|| rows = fedrobust::data::matrix::read(&path).ok());
+    assert_eq!((ended.is_ok(), rows.unwrap().size()), (true, vec![8, 1_000_000]));
+    assert!(taken < 10_000_000, "{taken} bytes besides the matrix itself");
+}
+
+#[test]
 fn no_reader_panics_on_spoilt_files() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("FEDROBUST_FUZZ_SEED").unwrap_or_else(rand::random);
