@@ -1,6 +1,6 @@
 //! `population`: any number of generated clients, each made when it is drawn.
 //!
-//! Client k of N has `samples` samples by the law of [`synthetic`](super::synthetic): the same waveforms, gains and offsets.
+//! Client k of N has `samples` samples by the law of [`synthetic`]: the same waveforms, gains and offsets.
 //! Its classes are drawn from `p_k ~ Dirichlet(alpha · 1/C · 1)`, uniformly without `alpha` (label skew: Hsu et al., 2019). Nothing is
 //! kept of clients that are not in the round's cohort, so memory does not grow with N. The test samples belong to
 //! `test-clients` further clients, numbers N and up, that never train; their classes are uniform.
