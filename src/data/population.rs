@@ -157,7 +157,11 @@ pub const ABOUT: About = About {
         Parameter { name: "samples", default: "20", meaning: "samples of each client, from 1" },
         Parameter { name: "test-clients", default: "50", meaning: "further clients, whose samples are scored, from 1" },
         Parameter { name: "classes", default: "4", meaning: "classes, from 2" },
-        Parameter { name: "alpha", default: "uniform classes", meaning: "concentration of a client's classes, above 0" },
+        Parameter {
+            name: "alpha",
+            default: "uniform classes",
+            meaning: "concentration of a client's classes, above 0",
+        },
         synthetic::MODALITIES,
         synthetic::OVERLAP,
         synthetic::NOISE,
