@@ -103,10 +103,11 @@ fn the_parameters_of_every_choice_are_the_keys_that_it_takes() {
 }
 
 /// Defaults that are told in words, because an unset key means something that depends on the rest.
-const IN_WORDS: [(&str, &str); 5] = [
+const IN_WORDS: [(&str, &str); 6] = [
     ("npz", "modalities"),
     ("npz", "classes"),
     ("synthetic", "modalities"),
+    ("population", "modalities"),
     ("trimmed-mean", "f"),
     ("trimmed-mean", "share"),
 ];
