@@ -255,3 +255,68 @@ impl Optimizer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corrupt::Samples;
+    use crate::lane::Hyper;
+    use crate::objective::{Correction, Place, Terms};
+    use crate::seed::Stream;
+    use serde_json::Value;
+    use std::sync::Arc;
+
+    fn list(value: &Value) -> Vec<f32> {
+        value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()
+    }
+
+    /// A client with the vector's step size, proximal weight and, for SCAFFOLD, control of the server.
+    fn client(vector: &Value) -> Job {
+        let start = list(&vector["start"]);
+        let number = |key: &str| vector[key].as_f64().unwrap();
+        let correction = vector.get("control").map(|_| Correction {
+            plus: Some(Tensor::full([start.len() as i64], number("control"), (Kind::Float, Device::Cpu))),
+            minus: None,
+            place: Place::Step,
+        });
+        Job {
+            run: 0,
+            place: 0,
+            weights: Tensor::from_slice(&start),
+            samples: Arc::new(Samples::default()),
+            order: Vec::new(),
+            affine: None,
+            dropout: Stream::root(0),
+            hyper: Hyper {
+                lr: number("lr"),
+                momentum: 0.0,
+                weight_decay: 0.0,
+                clip: f64::INFINITY,
+                mu: number("mu"),
+                batch: 1,
+            },
+            terms: Terms { correction, ..Terms::default() },
+        }
+    }
+
+    /// What FedJAX and pfl-research publish of FedProx and SCAFFOLD, whose losses have gradients that do not depend on the
+    /// weights. (pfl keeps its controls with the opposite sign, so only the weights are compared.)
+    #[test]
+    fn local_steps_are_those_that_others_publish() {
+        let vectors: Vec<Value> =
+            serde_json::from_str(include_str!("../../tests/fixtures/local_vectors.json")).unwrap();
+        for vector in &vectors {
+            let job = client(vector);
+            let global = job.weights.unsqueeze(0);
+            let weights = global.copy();
+            let optimizer = Optimizer::new(std::slice::from_ref(&job), &weights);
+            for gradient in vector["gradients"].as_array().unwrap() {
+                optimizer.step(1, &weights, &Tensor::from_slice(&list(gradient)).unsqueeze(0), &global);
+            }
+            let change = Vec::<f32>::try_from((weights - global).view([-1])).unwrap();
+            let near = |(a, b): (&f32, f32)| (a - b).abs() <= 2e-6 * b.abs().max(1.0);
+            assert!(change.iter().zip(list(&vector["change"])).all(near), "{vector}: {change:?}");
+        }
+        assert_eq!(vectors.len(), 8);
+    }
+}
