@@ -142,6 +142,14 @@ impl Checker {
         }
     }
 
+    /// A count from `least` to `most`.
+    pub fn count(&mut self, key: &str, value: usize, least: usize, most: usize) {
+        self.at_least(key, value, least);
+        if value > most {
+            self.fault(key, "is too large", format!("a whole number from {least} to {most}"), "");
+        }
+    }
+
     /// A count of at least `least`.
     pub fn at_least(&mut self, key: &str, value: usize, least: usize) {
         if value < least {

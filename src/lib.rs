@@ -11,7 +11,7 @@
 //! | 3 | [`lane`] (stacked local training and evaluation on a device), [`strategy`] |
 //! | 2 | [`partition`], [`corrupt`], [`model`], [`objective`], [`attack`], [`aggregate`] |
 //! | 1 | [`data`], [`metric`], [`statistics`] |
-//! | 0 | [`fault`], [`seed`], [`record`], [`device`] |
+//! | 0 | [`fault`], [`seed`], [`record`], [`device`], [`memory`] |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -24,6 +24,7 @@ pub mod device;
 pub mod fault;
 pub mod gate;
 pub mod lane;
+pub mod memory;
 pub mod metric;
 pub mod model;
 pub mod objective;

@@ -3,6 +3,7 @@
 use super::{PlanArguments, say, tell};
 use fedrobust::device;
 use fedrobust::fault::{Error, Result};
+use fedrobust::memory;
 use fedrobust::sweep::estimate;
 use fedrobust::sweep::outline::Outline;
 
@@ -32,7 +33,7 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8> {
     say(&format!("  clients     {}", span(study.clients.iter().copied())));
     say(&format!("  parameters  {}", span((0..plan.points.len()).map(|point| study.model(point).parameters()))));
     let budget = estimate::budget(&study, threads);
-    say(&format!("  memory      about {} for data and {} runs at a time", size(budget.bytes), budget.runs));
+    say(&format!("  memory      about {} for data and {} runs at a time", memory::size(budget.bytes), budget.runs));
     let place = device::name(study.device());
     if arguments.no_calibrate {
         say(&format!("  device      {place}"));
@@ -67,15 +68,6 @@ fn span(values: impl Iterator<Item = usize> + Clone) -> String {
         (Some(low), Some(high)) if low != high => format!("{low} to {high}"),
         (Some(low), _) => low.to_string(),
         _ => "none".to_string(),
-    }
-}
-
-/// Megabytes rounded up, or gigabytes.
-fn size(bytes: u64) -> String {
-    if bytes < 1_000_000_000 {
-        format!("{} MB", bytes.div_ceil(1_000_000))
-    } else {
-        format!("{:.1} GB", bytes as f64 / 1e9)
     }
 }
 

@@ -37,6 +37,7 @@ mod wfdb;
 pub mod write;
 
 use crate::fault::{About, Checker, Parameter, Result};
+use crate::memory;
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -67,6 +68,9 @@ pub enum Config {
     /// FedMultimodal's feature files.
     Fedmultimodal(fedmultimodal::Config),
 }
+
+/// Most classes that data may have.
+const MOST_CLASSES: usize = 1 << 16;
 
 /// Every choice, for `fedrobust list data`.
 pub const CHOICES: &[About] = &[
@@ -114,12 +118,20 @@ impl Config {
     /// Reads or generates the data; relative paths are taken from `base`, the scenario's folder.
     ///
     /// # Errors
-    /// A file that is missing, not readable or not of the stated layout.
+    /// A file that is missing, not readable or not of the stated layout; more generated data than memory.
     pub fn load(&self, base: &Path) -> Result<Dataset> {
         match self {
             Config::Shoulder(_) => shoulder::load(),
-            Config::Synthetic(config) => Ok(synthetic::generate(config)),
-            Config::Population(config) => Ok(config.test()),
+            Config::Synthetic(config) => {
+                let remedy = "lower samples, time or width of data.synthetic";
+                memory::check("data.synthetic takes", config.bytes(), remedy)?;
+                Ok(synthetic::generate(config))
+            }
+            Config::Population(config) => {
+                let remedy = "lower test-clients, samples, time or width of data.population";
+                memory::check("the test samples of data.population take", config.test_bytes(), remedy)?;
+                Ok(config.test())
+            }
             Config::Npz(config) => npz::load(config, base),
             Config::UciHar(config) => uci_har::load(config, base),
             Config::KuHar(config) => ku_har::load(config, base),

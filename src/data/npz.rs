@@ -14,7 +14,7 @@
 //! By hand: `label = [0, 2, 1]` has 3 classes (max + 1) unless `classes` declares more.
 
 use super::arrays::{Archive, Array};
-use super::{Dataset, Labels, Modality, ModalityShape, Part};
+use super::{Dataset, Labels, MOST_CLASSES, Modality, ModalityShape, Part};
 use crate::fault::{About, Checker, Error, Parameter, Result};
 use ndarray::{Array2, Array3, s};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl Config {
             }
         }
         if let Some(classes) = self.classes {
-            c.at_least("classes", classes, 2);
+            c.count("classes", classes, 2, MOST_CLASSES);
         }
     }
 }
@@ -161,7 +161,7 @@ fn labels<R: Read + Seek>(archive: &mut Archive<R>, declared: Option<usize>) -> 
     let Array { shape, values } = archive.integers("label")?;
     match shape[..] {
         [n] => {
-            let most = i64::from(u16::MAX);
+            let most = MOST_CLASSES as i64 - 1;
             let classes = declared.unwrap_or_else(|| values.iter().max().map_or(0, |&m| m.clamp(0, most) as usize + 1));
             if let Some(row) = values.iter().position(|&l| l < 0 || l >= classes as i64) {
                 let (label, last) = (values[row], classes as i64 - 1);

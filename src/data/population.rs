@@ -8,7 +8,7 @@
 //! A client is the same in every round and every run: it depends on `seed` and k alone.
 
 use super::synthetic::{self, Law, ModalityConfig, Sample};
-use super::{Dataset, Labels, Part};
+use super::{Dataset, Labels, MOST_CLASSES, Part};
 use crate::fault::{About, Checker, Parameter};
 use crate::seed::Stream;
 use rand::Rng;
@@ -54,10 +54,10 @@ impl Default for Config {
 impl Config {
     /// Ranges.
     pub fn check(&self, c: &mut Checker) {
-        c.at_least("clients", self.clients, 1);
-        c.at_least("samples", self.samples, 1);
-        c.at_least("test-clients", self.test_clients, 1);
-        c.at_least("classes", self.classes, 2);
+        c.count("clients", self.clients, 1, 1_000_000_000_000);
+        c.count("samples", self.samples, 1, 1_000_000);
+        c.count("test-clients", self.test_clients, 1, 1_000_000);
+        c.count("classes", self.classes, 2, MOST_CLASSES);
         if let Some(alpha) = self.alpha {
             c.positive("alpha", alpha);
         }
@@ -80,6 +80,17 @@ impl Config {
         data.parts = Some(vec![Part::Test; data.len()]);
         data.checksum = super::checksum(&data);
         data
+    }
+
+    /// Bytes of the samples that are scored.
+    pub(super) fn test_bytes(&self) -> u64 {
+        let samples = self.test_clients.saturating_mul(self.samples);
+        synthetic::bytes(&self.modalities, self.classes, samples, self.test_clients)
+    }
+
+    /// Bytes of one client.
+    pub fn client_bytes(&self) -> u64 {
+        synthetic::bytes(&self.modalities, self.classes, self.samples, 1)
     }
 
     fn root(&self) -> Stream {

@@ -20,7 +20,7 @@
 //! `gain_k = 1 + client-shift · U(−0.5, 0.5)` and `offset_k = client-shift · N(0, 1)` a feature, of natural client k.
 //! Row i has client `i mod K` and class `⌊i / K⌋ mod C`: balanced. Every sample draws from a stream of its own.
 
-use super::{Dataset, Labels, Modality, ModalityShape};
+use super::{Dataset, Labels, MOST_CLASSES, Modality, ModalityShape};
 use crate::fault::{About, Checker, Parameter};
 use crate::seed::Stream;
 use ndarray::{Array2, Array3};
@@ -90,9 +90,9 @@ impl Default for Config {
 impl Config {
     /// Ranges.
     pub fn check(&self, c: &mut Checker) {
-        c.at_least("samples", self.samples, 1);
-        c.at_least("classes", self.classes, 2);
-        c.at_least("clients", self.clients, 1);
+        c.count("samples", self.samples, 1, 1_000_000_000);
+        c.count("classes", self.classes, 2, MOST_CLASSES);
+        c.count("clients", self.clients, 1, 1_000_000_000);
         c.rate("overlap", self.overlap);
         c.not_negative("noise", self.noise);
         c.not_negative("client-shift", self.client_shift);
@@ -108,8 +108,8 @@ pub(super) fn check_modalities(c: &mut Checker, modalities: &BTreeMap<String, Mo
     c.inside("modalities", |c| {
         for (name, modality) in modalities {
             c.inside(name, |c| {
-                c.at_least("time", modality.time.unwrap_or(1), 1);
-                c.at_least("width", modality.width, 1);
+                c.count("time", modality.time.unwrap_or(1), 1, 1_000_000);
+                c.count("width", modality.width, 1, 1_000_000);
                 c.rate("informativeness", modality.informativeness);
             });
         }
@@ -149,6 +149,20 @@ pub(super) const CLIENT_SHIFT: Parameter =
 pub(super) const SEED: Parameter =
     Parameter { name: "seed", default: "0", meaning: "seed of the data, whatever the seeds of the runs" };
 
+/// Bytes of so many samples and clients by this law, from above: values and class of every sample, names of the clients, and
+/// the waveform of every class.
+pub(super) fn bytes(
+    modalities: &BTreeMap<String, ModalityConfig>,
+    classes: usize,
+    samples: usize,
+    clients: usize,
+) -> u64 {
+    let values: u64 = modalities.values().map(|of| of.time.unwrap_or(1) as u64 * of.width as u64).sum();
+    let (sample, client, class) = (4 * values + 64 + 8 * modalities.len() as u64, 64, 8 * values);
+    let of = |count: usize, each: u64| (count as u64).saturating_mul(each);
+    of(samples, sample).saturating_add(of(clients, client)).saturating_add(of(classes, class))
+}
+
 /// Generates.
 pub fn generate(config: &Config) -> Dataset {
     let sample = |i: usize| Sample { id: i as u64, class: class_of(config, i), client: (i % config.clients) as u64 };
@@ -170,6 +184,11 @@ pub fn generate(config: &Config) -> Dataset {
 }
 
 impl Config {
+    /// Bytes of what is generated.
+    pub(super) fn bytes(&self) -> u64 {
+        bytes(&self.modalities, self.classes, self.samples, self.clients)
+    }
+
     fn law(&self) -> Law<'_> {
         Law {
             classes: self.classes,

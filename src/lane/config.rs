@@ -157,8 +157,8 @@ impl Config {
     /// Ranges.
     pub fn check(&self, c: &mut Checker) {
         c.at_least("rounds", self.rounds, 1);
-        c.at_least("batch", self.batch, 1);
-        c.at_least("epochs", self.epochs, 1);
+        c.count("batch", self.batch, 1, 1_000_000);
+        c.count("epochs", self.epochs, 1, 10_000);
         match self.cohort {
             Cohort::Count(n) => c.at_least("cohort", n, 1),
             Cohort::Fraction(f) if !(f > 0.0 && f <= 1.0) => {

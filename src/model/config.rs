@@ -160,6 +160,8 @@ impl Mean {
     }
 }
 
+/// Most units of a layer: so that the number of weights of any model can be counted.
+const WIDEST: usize = 100_000;
 const SOURCE: &str = "Feng et al., FedMultimodal, KDD 2023";
 const HIDDEN: Parameter = Parameter { name: "hidden", default: "128", meaning: "units, from 1" };
 
@@ -256,12 +258,15 @@ impl EncoderConfig {
     fn check(&self, c: &mut Checker) {
         c.inside(self.name(), |c| match self {
             EncoderConfig::ConvGru(conv) => {
-                c.at_least("hidden", conv.hidden, 1);
+                c.count("hidden", conv.hidden, 1, WIDEST);
                 if conv.channels.contains(&0) {
                     c.fault("channels", "has a block without channels", "three whole numbers from 1", "");
                 }
+                if conv.channels.iter().any(|&channels| channels > WIDEST) {
+                    c.fault("channels", "is too large", format!("three whole numbers from 1 to {WIDEST}"), "");
+                }
             }
-            EncoderConfig::Gru(config) | EncoderConfig::Mlp(config) => c.at_least("hidden", config.hidden, 1),
+            EncoderConfig::Gru(config) | EncoderConfig::Mlp(config) => c.count("hidden", config.hidden, 1, WIDEST),
             EncoderConfig::Identity(_) => {}
         });
     }
@@ -290,7 +295,7 @@ impl EncoderConfig {
 impl Config {
     /// Ranges.
     pub fn check(&self, c: &mut Checker) {
-        c.at_least("head", self.head, 1);
+        c.count("head", self.head, 1, WIDEST);
         c.below_one("dropout", self.dropout);
         if let Some(encoder) = &self.encoder {
             c.inside("encoder", |c| encoder.check(c));
@@ -298,14 +303,15 @@ impl Config {
         for (name, encoder) in &self.encoders {
             c.inside("encoders", |c| c.inside(name, |c| encoder.check(c)));
         }
-        if let FusionConfig::Attention(attention) = &self.fusion {
-            c.inside("fusion", |c| {
-                c.inside("attention", |c| {
-                    c.at_least("heads", attention.heads, 1);
-                    c.at_least("units", attention.units, 1);
-                });
-            });
-        }
+        c.inside("fusion", |c| match &self.fusion {
+            FusionConfig::Attention(attention) => c.inside("attention", |c| {
+                c.count("heads", attention.heads, 1, WIDEST);
+                c.count("units", attention.units, 1, WIDEST);
+            }),
+            FusionConfig::Concat(concat) => {
+                c.inside("concat", |c| c.count("dead-weights", concat.dead_weights, 0, 1_000_000_000));
+            }
+        });
     }
 
     /// What needs the data: names of modalities, encoders that fit their shapes, one width for attention.

@@ -122,7 +122,7 @@ impl Model {
     /// Numbers that a training step of `batch` samples keeps for its backward, a lane; a count from above for budgets.
     pub fn activations(&self, batch: i64) -> i64 {
         let encoders: i64 = self.encoders.iter().zip(&self.shapes).map(|(e, s)| e.activations(s)).sum();
-        batch * (encoders + 8 * self.head)
+        batch.saturating_mul(encoders + 8 * self.head)
     }
 
     /// Logits `[L, B, C]` of the inputs (one a modality); `masks` are the step's dropout multipliers.

@@ -6,6 +6,7 @@ use crate::device;
 use crate::fault::Result;
 use crate::lane::torch::CPU_LANES;
 use crate::lane::{Engine, Job};
+use crate::memory;
 use crate::run::Run;
 use crate::strategy::Shape;
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct Budget {
     pub lanes: usize,
     /// Bytes that the runs, their lanes and the data take together.
     pub bytes: u64,
+    /// Bytes of this machine's memory that one run with one lane takes beside the data; none where a GPU holds them.
+    pub least: u64,
 }
 
 /// The budget of a study: the largest model, batch and cohort of its points decide.
@@ -40,6 +43,7 @@ pub fn budget(study: &Study, threads: usize) -> Budget {
     let mut parameters = 0u64;
     let mut remembered = 0u64;
     let mut votes = 0u64;
+    let mut made = 0u64;
     for point in 0..study.plan.points.len() {
         let scenario = study.scenario(point);
         let model = study.model(point);
@@ -49,28 +53,50 @@ pub fn budget(study: &Study, threads: usize) -> Budget {
         // Corrections and previous models lie beside a lane's weights; a contrast's forwards beside its activations.
         let rows = if parts.local.remembers() { 7 } else { 5 };
         let activations = model.activations(scenario.train.batch as i64) as u64;
-        lane = lane.max(4 * (rows * p + parts.local.forwards() * activations));
-        let trained = study.clients[point].min(drawn * scenario.train.rounds) as u64;
+        let stays = parts.local.forwards().saturating_mul(activations);
+        lane = lane.max((rows * p).saturating_add(stays).saturating_mul(4));
+        let trained = study.clients[point].min(drawn.saturating_mul(scenario.train.rounds)) as u64;
         remembered = remembered.max(trained * (u64::from(parts.local.remembers()) + u64::from(parts.on.remembers())));
         votes = votes.max(parts.server.votes() as u64);
         cohort = cohort.max(drawn);
         parameters = parameters.max(p);
+        made = made.max(
+            scenario.data.population().map_or(0, |population| population.client_bytes().saturating_mul(drawn as u64)),
+        );
     }
-    // A run keeps its weights, its strategy's state, what clients leave behind, the cohort's deltas, and copies that vote.
-    let run = 4 * parameters * (cohort as u64 + remembered + votes + 4);
+    // A run keeps its weights, its strategy's state, what clients leave behind, the cohort's deltas, copies that vote, and
+    // clients that were made for the round.
+    let run = (4 * parameters).saturating_mul(cohort as u64 + remembered + votes + 4).saturating_add(made);
     let data: u64 = study.data(0).modalities.iter().map(|m| 4 * m.values.len() as u64).sum();
     let wanted = study.plan.runs.len().max(1);
     if study.device() == Device::Cpu {
         let fits = (CPU_BYTES / run.max(1)).max(1) as usize;
         let runs = wanted.min(4 * threads.max(1)).min(fits);
         let lanes = CPU_LANES * threads.max(1);
-        return Budget { runs, lanes, bytes: data + runs as u64 * run + lanes as u64 * lane };
+        return Budget { runs, lanes, bytes: sum(data, (runs, run), (lanes, lane)), least: run.saturating_add(lane) };
     }
     let half = room(study.device()).saturating_sub(data) / 2;
     let runs = wanted.min((half / run.max(1)).max(1) as usize);
     let lanes = (half / lane.max(1)).max(1) as usize;
     let lanes = lanes.min(runs * cohort);
-    Budget { runs, lanes, bytes: data + runs as u64 * run + lanes as u64 * lane }
+    Budget { runs, lanes, bytes: sum(data, (runs, run), (lanes, lane)), least: 0 }
+}
+
+/// Data, runs and lanes in bytes.
+fn sum(data: u64, runs: (usize, u64), lanes: (usize, u64)) -> u64 {
+    let of = |(count, each): (usize, u64)| each.saturating_mul(count as u64);
+    data.saturating_add(of(runs)).saturating_add(of(lanes))
+}
+
+impl Budget {
+    /// Refuses a study of which not even one run with one client at a time fits into this machine.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::fault::Error::Machine).
+    pub fn check(&self) -> Result<()> {
+        let remedy = "lower train.batch, train.cohort, or the widths of the model";
+        memory::check("one run takes", self.least, remedy)
+    }
 }
 
 /// Seconds a local step and a scored sample take on one thread (CPU) or on the whole device (GPU).
@@ -84,8 +110,9 @@ struct Pace {
 /// samples of all runs are counted.
 ///
 /// # Errors
-/// A run that cannot be built, or breaks in its first rounds.
+/// A run that cannot be built, breaks in its first rounds, or does not fit into memory.
 pub fn seconds(study: &Study, threads: usize) -> Result<f64> {
+    budget(study, threads).check()?;
     let mut paces: BTreeMap<String, Pace> = BTreeMap::new();
     let mut total = 0.0;
     for (index, info) in study.plan.runs.iter().enumerate() {

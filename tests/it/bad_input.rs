@@ -250,3 +250,56 @@ fn a_partition_that_only_a_later_seed_cannot_make_is_refused_before_the_first_ro
         "--set partition.iid.clients=4\n  there are 2 training samples; from 1 to 2 clients are possible.\n1 fault in ";
     assert!(both.starts_with(expected), "{both}");
 }
+
+/// An allocation that fails ends a process, so what no machine can hold is refused before it is asked for.
+#[test]
+fn numbers_without_measure_are_refused() {
+    let bench = Bench::new(TINY);
+    let most = |set: &str, allowed: &str| {
+        let expected = format!("--set {set}\n  is too large; allowed: {allowed}.\n1 fault in x.toml");
+        assert_eq!(bench.refused(&[set]), expected);
+    };
+    most("train.batch=9000000000000000000", "a whole number from 1 to 1000000");
+    most("train.epochs=9000000000000000000", "a whole number from 1 to 10000");
+    most("model.head=9000000000000", "a whole number from 1 to 100000");
+    most("model.encoder.mlp.hidden=9000000000000", "a whole number from 1 to 100000");
+    most("model.fusion.concat.dead-weights=9000000000000", "a whole number from 0 to 1000000000");
+    most("data.synthetic.samples=9000000000000", "a whole number from 1 to 1000000000");
+    most("data.synthetic.clients=9000000000000", "a whole number from 1 to 1000000000");
+    most("data.synthetic.classes=9000000000000", "a whole number from 2 to 65536");
+    most("data.synthetic.modalities.sound.time=9000000000000", "a whole number from 1 to 1000000");
+    most("data.synthetic.modalities.sound.width=9000000000000", "a whole number from 1 to 1000000");
+    let wide = Bench::new(&TINY.replace("fusion = \"concat\"", "fusion.attention = {}"));
+    let expected = "--set model.fusion.attention.heads=9000000000000
+  is too large; allowed: a whole number from 1 to 100000.
+1 fault in x.toml";
+    assert_eq!(wide.refused(&["model.fusion.attention.heads=9000000000000"]), expected);
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused_before_anything_is_written() {
+    let wide = "data.synthetic.modalities.sound.width=1000000";
+    let cases = [
+        (
+            ["data.synthetic.samples=1000000000", wide],
+            "data.synthetic takes about ",
+            "lower samples, time or width of data.synthetic",
+        ),
+        (
+            ["train.batch=1000000", "model.head=100000"],
+            "one run takes about ",
+            "lower train.batch, train.cohort, or the widths of the model",
+        ),
+    ];
+    for ([one, two], starts, ends) in cases {
+        let bench = Bench::new(TINY);
+        let ran = bench.ran(&["run", "x.toml", "--out", "out", "--set", one, "--set", two]);
+        assert_eq!(ran.code, Some(3), "{}", ran.err);
+        let line = ran.err.lines().last().unwrap();
+        assert!(
+            line.starts_with(starts) && line.ends_with(ends) && line.contains(" TB, and this machine has "),
+            "{line}"
+        );
+        assert!(!bench.path("out/plan.json").exists());
+    }
+}

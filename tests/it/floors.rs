@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The map of `src/lib.rs`, bottom first.
 const FLOORS: &[&[&str]] = &[
-    &["fault", "seed", "record", "device"],
+    &["fault", "seed", "record", "device", "memory"],
     &["data", "metric", "statistics"],
     &["partition", "corrupt", "model", "objective", "attack", "aggregate"],
     &["lane", "strategy"],
@@ -16,13 +16,14 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Imports inside a floor that are meant: a corruption works on a partition's shares, an attack on a client's samples and on
-/// rows as rules see them, a rule on the blocks of a model, and a missing device is a fault.
+/// rows as rules see them, a rule on the blocks of a model, and a missing device is a fault, as is too little memory.
 const SIDEWAYS: &[(&str, &str)] = &[
     ("corrupt", "partition"),
     ("attack", "corrupt"),
     ("attack", "aggregate"),
     ("aggregate", "model"),
     ("device", "fault"),
+    ("memory", "fault"),
 ];
 
 fn floor(module: &str) -> usize {

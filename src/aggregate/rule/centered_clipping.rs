@@ -35,7 +35,7 @@ impl Config {
     /// τ is positive, there is a step.
     pub fn check(&self, c: &mut Checker) {
         c.positive("tau", self.tau);
-        c.at_least("steps", self.steps, 1);
+        c.count("steps", self.steps, 1, 100_000);
     }
 }
 

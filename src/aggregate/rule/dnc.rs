@@ -48,7 +48,7 @@ impl Config {
     pub fn check(&self, c: &mut Checker, rows: usize) {
         check_f(c, self.f, rows, LEAST);
         c.at_least("sub-dim", self.sub_dim, 1);
-        c.at_least("iterations", self.iterations, 1);
+        c.count("iterations", self.iterations, 1, 100_000);
         c.not_negative("filter", self.filter);
     }
 }

@@ -53,7 +53,7 @@ impl Config {
     /// At least one step; ν and the tolerance from 0.
     pub fn check(&self, c: &mut Checker) {
         if let Some(steps) = self.steps {
-            c.at_least("steps", steps, 1);
+            c.count("steps", steps, 1, 100_000);
         }
         c.not_negative("nu", self.nu);
         if let Some(tolerance) = self.objective_tolerance {
