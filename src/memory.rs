@@ -3,8 +3,8 @@
 use crate::fault::{Error, Result};
 use std::fs;
 
-/// Bytes that may still be taken: what Linux calls available, or the limit of the control group where that is less. `None` where
-/// neither is told.
+/// Bytes that may still be taken: what Linux calls available, or the limit of the control group where that is less. `None`
+/// where neither is told.
 pub fn left() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).ok();
     let available = read("/proc/meminfo").and_then(|text| available(&text));

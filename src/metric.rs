@@ -27,15 +27,9 @@ pub struct Counts {
     right: usize,
     top_k: usize,
     loss: f64,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Kind {
-    /// Truth × prediction `[C, C + 1]`; the last column holds samples without a prediction (NaN).
-    Single(Array2<u64>),
+    multilabel: bool,
     /// tp, fp, fn of each class `[C, 3]`.
-    Multi(Array2<u64>),
+    classes: Array2<u64>,
 }
 
 /// The truth that logits are held against.
@@ -50,35 +44,31 @@ pub enum Truth<'a> {
 impl Counts {
     /// Nothing counted yet.
     pub fn new(classes: usize, multilabel: bool) -> Self {
-        let kind = match multilabel {
-            false => Kind::Single(Array2::zeros((classes, classes + 1))),
-            true => Kind::Multi(Array2::zeros((classes, 3))),
-        };
-        Counts { samples: 0, right: 0, top_k: 0, loss: 0.0, kind }
+        Counts { samples: 0, right: 0, top_k: 0, loss: 0.0, multilabel, classes: Array2::zeros((classes, 3)) }
     }
 
     /// Counts `logits [n, C]` against the truth (n labels, each below C, of the kind given to `new`); `k` of top-k.
     pub fn add(&mut self, logits: ArrayView2<f32>, truth: Truth, k: usize) {
-        match (&mut self.kind, truth) {
-            (Kind::Single(confusion), Truth::Single(labels)) => {
+        debug_assert_eq!(self.multilabel, matches!(truth, Truth::Multi(_)), "the truth is of the kind given to new");
+        match truth {
+            Truth::Single(labels) => {
                 for (row, &label) in logits.outer_iter().zip(labels) {
                     let label = label as usize;
                     let predicted = argmax(row);
-                    confusion[[label, predicted.unwrap_or(row.len())]] += 1;
+                    count_single(&mut self.classes, predicted, label);
                     self.samples += 1;
                     self.right += usize::from(predicted == Some(label));
                     self.top_k += usize::from(predicted.is_some() && rank(row, label) < k);
                     self.loss += cross_entropy(row, label);
                 }
             }
-            (Kind::Multi(counts), Truth::Multi(labels)) => {
+            Truth::Multi(labels) => {
                 for (row, label) in logits.outer_iter().zip(labels.outer_iter()) {
                     self.samples += 1;
-                    self.right += usize::from(count_multi(counts, row, label));
+                    self.right += usize::from(count_multi(&mut self.classes, row, label));
                     self.loss += binary_cross_entropy(row, label);
                 }
             }
-            _ => debug_assert!(false, "the truth is not of the kind that the counts were made for"),
         }
     }
 
@@ -88,10 +78,8 @@ impl Counts {
         self.right += other.right;
         self.top_k += other.top_k;
         self.loss += other.loss;
-        match (&mut self.kind, &other.kind) {
-            (Kind::Single(a), Kind::Single(b)) | (Kind::Multi(a), Kind::Multi(b)) => *a += b,
-            _ => debug_assert!(false, "counts of different kinds do not merge"),
-        }
+        debug_assert_eq!(self.multilabel, other.multilabel, "counts of different kinds do not merge");
+        self.classes += &other.classes;
     }
 
     /// Samples counted.
@@ -105,7 +93,7 @@ impl Counts {
             return Scores::default();
         }
         let n = self.samples as f64;
-        let classes = self.per_class();
+        let classes: Vec<[u64; 3]> = self.classes.outer_iter().map(|c| [c[0], c[1], c[2]]).collect();
         let f1 = classes.iter().filter(|c| c.iter().any(|&x| x > 0)).map(|&[tp, fp, fne]| ratio(2 * tp, fp + fne));
         let recall = classes.iter().filter(|[tp, _, fne]| tp + fne > 0).map(|&[tp, _, fne]| ratio(tp, fne));
         Scores {
@@ -113,21 +101,8 @@ impl Counts {
             accuracy: Some(self.right as f64 / n),
             macro_f1: mean(f1),
             uar: mean(recall),
-            top_k: matches!(self.kind, Kind::Single(_)).then(|| self.top_k as f64 / n),
+            top_k: (!self.multilabel).then(|| self.top_k as f64 / n),
             worst_10: None,
-        }
-    }
-
-    /// tp, fp, fn of each class.
-    fn per_class(&self) -> Vec<[u64; 3]> {
-        match &self.kind {
-            Kind::Multi(counts) => counts.outer_iter().map(|c| [c[0], c[1], c[2]]).collect(),
-            Kind::Single(confusion) => (0..confusion.nrows())
-                .map(|c| {
-                    let tp = confusion[[c, c]];
-                    [tp, confusion.column(c).sum() - tp, confusion.row(c).sum() - tp]
-                })
-                .collect(),
         }
     }
 }
@@ -147,6 +122,18 @@ fn ratio(part: u64, rest: u64) -> f64 {
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (n, sum) = values.fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
     (n > 0).then(|| sum / n as f64)
+}
+
+/// Counts one prediction (`None` without one) of a sample of class `label` in `classes [C, 3]`.
+fn count_single(classes: &mut Array2<u64>, predicted: Option<usize>, label: usize) {
+    if predicted == Some(label) {
+        classes[[label, 0]] += 1;
+        return;
+    }
+    classes[[label, 2]] += 1;
+    if let Some(other) = predicted {
+        classes[[other, 1]] += 1;
+    }
 }
 
 /// The lowest index of the highest logit; `None` with a NaN.

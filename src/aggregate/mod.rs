@@ -126,12 +126,12 @@ fn check_f(c: &mut crate::fault::Checker, f: Option<usize>, rows: usize, (k, d):
     if rows < d {
         let problem = format!("needs at least {d} rows a round, also with f = 0, and gets {rows}");
         c.fault("", problem, "", "Raise train.cohort.");
-    } else if let Some(f) = f
-        && k * f + d > rows
+    } else if let Some(least) = f.map(|f| f.saturating_mul(k).saturating_add(d))
+        && least > rows
     {
         c.fault(
             "f",
-            format!("is too large for {rows} rows a round (it needs {k} f + {d} = {} of them)", k * f + d),
+            format!("is too large for {rows} rows a round (it needs {k} f + {d} = {least} of them)"),
             format!("a whole number up to {}", (rows - d) / k),
             "Lower f, or raise train.cohort.",
         );
@@ -145,10 +145,11 @@ fn declared(f: Option<usize>, n: usize, (k, d): (usize, usize)) -> usize {
 
 /// The same at check time for members that need `2f < n`.
 fn check_2f(c: &mut crate::fault::Checker, f: usize, rows: usize) {
-    if 2 * f >= rows {
+    let twice = f.saturating_mul(2);
+    if twice >= rows {
         c.fault(
             "f",
-            format!("is too large for {rows} rows a round (2 f = {} of them)", 2 * f),
+            format!("is too large for {rows} rows a round (2 f = {twice} of them)"),
             format!("a whole number up to {}", rows.saturating_sub(1) / 2),
             "Lower f, or raise train.cohort.",
         );

@@ -94,7 +94,7 @@ impl Budget {
     /// # Errors
     /// [`Error::Machine`](crate::fault::Error::Machine).
     pub fn check(&self) -> Result<()> {
-        let remedy = "lower train.batch, train.cohort, or the widths of the model";
+        let remedy = "lower train.batch, train.cohort, the widths of the model, or what its strategy keeps";
         memory::check("one run takes", self.least, remedy)
     }
 }

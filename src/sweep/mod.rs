@@ -74,7 +74,8 @@ struct Place {
 /// Runs everything that is not finished yet.
 ///
 /// # Errors
-/// The store cannot be written, or not one run fits into memory. Runs that fail by themselves do not end the sweep: they are in what it returns.
+/// The store cannot be written, or not one run fits into memory. Runs that fail by themselves do not end the sweep: they are
+/// in what it returns.
 pub fn run(study: &Study, store: &Store, options: &Options, watch: &mut dyn FnMut(&Event)) -> Result<Ended> {
     estimate::budget(study, options.threads).check()?;
     store.write_plan(&study.plan, &study.loaded.resolved)?;

@@ -269,11 +269,66 @@ fn numbers_without_measure_are_refused() {
     most("data.synthetic.classes=9000000000000", "a whole number from 2 to 65536");
     most("data.synthetic.modalities.sound.time=9000000000000", "a whole number from 1 to 1000000");
     most("data.synthetic.modalities.sound.width=9000000000000", "a whole number from 1 to 1000000");
-    let wide = Bench::new(&TINY.replace("fusion = \"concat\"", "fusion.attention = {}"));
-    let expected = "--set model.fusion.attention.heads=9000000000000
-  is too large; allowed: a whole number from 1 to 100000.
-1 fault in x.toml";
-    assert_eq!(wide.refused(&["model.fusion.attention.heads=9000000000000"]), expected);
+}
+
+#[test]
+fn what_replaces_a_choice_has_limits_too() {
+    let cases = [
+        (
+            "model.fusion={attention={heads=9000000000000}}",
+            "model.fusion.attention.heads",
+            "a whole number from 1 to 100000",
+        ),
+        (
+            "model.fusion={attention={units=9000000000000}}",
+            "model.fusion.attention.units",
+            "a whole number from 1 to 100000",
+        ),
+        ("model.encoder={gru={hidden=9000000000000}}", "model.encoder.gru.hidden", "a whole number from 1 to 100000"),
+        (
+            "model.encoder={conv-gru={channels=[8, 900000000000, 8]}}",
+            "model.encoder.conv-gru.channels",
+            "three whole numbers from 1 to 100000",
+        ),
+        (
+            "data={population={clients=9000000000000000}}",
+            "data.population.clients",
+            "a whole number from 1 to 1000000000000",
+        ),
+        ("data={population={samples=9000000000000000}}", "data.population.samples", "a whole number from 1 to 1000000"),
+        (
+            "data={population={test-clients=9000000000000}}",
+            "data.population.test-clients",
+            "a whole number from 1 to 1000000",
+        ),
+        ("data={population={classes=9000000000000}}", "data.population.classes", "a whole number from 2 to 65536"),
+        (
+            "strategy={custom={aggregate={geometric-median={steps=9000000000000000}}}}",
+            "strategy.custom.aggregate.geometric-median.steps",
+            "a whole number from 1 to 100000",
+        ),
+        (
+            "strategy={custom={aggregate={centered-clipping={steps=9000000000000000}}}}",
+            "strategy.custom.aggregate.centered-clipping.steps",
+            "a whole number from 1 to 100000",
+        ),
+        (
+            "strategy={custom={aggregate={dnc={iterations=9000000000000000}}}}",
+            "strategy.custom.aggregate.dnc.iterations",
+            "a whole number from 1 to 100000",
+        ),
+    ];
+    for (set, key, allowed) in cases {
+        let said = Bench::new(TINY).refused(&[set]);
+        let line = format!("--set {set}: {key} = ");
+        let mut after = said.lines().skip_while(|said| !said.starts_with(&line));
+        assert!(after.next().is_some(), "{set}: {said}");
+        assert_eq!(after.next(), Some(format!("  is too large; allowed: {allowed}.").as_str()), "{set}: {said}");
+    }
+    // Times 4 it would not be a number any more.
+    let bulyan = "strategy={custom={aggregate={bulyan={f=9000000000000000000}}}}";
+    let said = Bench::new(TINY).refused(&[bulyan]);
+    assert!(said.contains("(it needs 4 f + 3 = 18446744073709551615 of them)"), "{said}");
 }
 
 #[test]
@@ -288,7 +343,7 @@ fn what_does_not_fit_into_memory_is_refused_before_anything_is_written() {
         (
             ["train.batch=1000000", "model.head=100000"],
             "one run takes about ",
-            "lower train.batch, train.cohort, or the widths of the model",
+            "lower train.batch, train.cohort, the widths of the model, or what its strategy keeps",
         ),
     ];
     for ([one, two], starts, ends) in cases {
