@@ -1,9 +1,10 @@
-//! `fedrobust compare`: groups of runs from one or more results folders, in pairs over the seeds that they share.
+//! `fedrobust compare`: groups of runs from one or more results folders, in pairs over the seeds and folds that they share.
 
 use super::judgements::{COMPARED, compared};
 use super::panel::{humane, is_yardstick, panels};
 use super::plot::forest::{self, Block};
 use super::read::Study;
+use super::repeats::{Repeat, Repeats};
 use super::tables::csv;
 use super::verdict::judged_pair;
 use super::versus::{Group, Pair, correct, p_text, pairs, ranked};
@@ -64,6 +65,7 @@ pub fn compare(folders: &[PathBuf], options: &Options) -> Result<Comparison> {
     };
     let metric = options.metric.unwrap_or(first.plan.metric);
     let reading = options.reading.unwrap_or(first.reading());
+    let repeats = first.repeats;
     for (folder, study) in &studies {
         let (metric_here, reading_here) =
             (options.metric.unwrap_or(study.plan.metric), options.reading.unwrap_or(study.reading()));
@@ -83,7 +85,7 @@ pub fn compare(folders: &[PathBuf], options: &Options) -> Result<Comparison> {
     judge(&mut conditions, options)?;
     let measure = format!("Test {} {}", metric.names().1, reading.caption());
     Ok(Comparison {
-        text: text(&studies, &conditions, options, &measure),
+        text: text(&studies, &conditions, options, &measure, repeats),
         csv: table(&conditions)?,
         figure: figure(&conditions, options, &measure)?,
     })
@@ -92,13 +94,13 @@ pub fn compare(folders: &[PathBuf], options: &Options) -> Result<Comparison> {
 /// The runs of all folders by condition and group, in the order in which they are met.
 fn gather(studies: &[(&Path, Study)], options: &Options, metric: Metric, reading: Reading) -> Result<Vec<Condition>> {
     let mut conditions: Vec<Condition> = Vec::new();
-    let mut from: BTreeMap<(String, String, u64), &Path> = BTreeMap::new();
+    let mut from: BTreeMap<(String, String, Repeat), &Path> = BTreeMap::new();
     for (folder, study) in studies {
         for (grid, cell, point) in study.plan.grids.iter().flat_map(|g| g.cells.iter().map(move |(c, p)| (g, c, *p))) {
             let Some((name, label)) = place(study, folder, grid, cell, point, &options.by) else { continue };
             let scores = study.of(point).filter_map(|run| {
                 let value = run.read(reading, study.plan.metric, |scores| metric.of(scores))?;
-                value.is_finite().then_some((run.info.seed, value))
+                value.is_finite().then_some((run.repeat.clone(), value))
             });
             let at = conditions.iter().position(|c| c.label == label).unwrap_or_else(|| {
                 conditions.push(Condition { label: label.clone(), groups: Vec::new(), pairs: Vec::new() });
@@ -106,16 +108,16 @@ fn gather(studies: &[(&Path, Study)], options: &Options, metric: Metric, reading
             });
             let groups = &mut conditions[at].groups;
             let at = groups.iter().position(|g| g.name == name).unwrap_or_else(|| {
-                groups.push(Group { name: name.clone(), by_seed: BTreeMap::new() });
+                groups.push(Group { name: name.clone(), by_repeat: BTreeMap::new() });
                 groups.len() - 1
             });
-            for (seed, value) in scores {
-                let earlier = groups[at].by_seed.insert(seed, value);
-                let other = from.insert((label.clone(), name.clone(), seed), folder);
+            for (repeat, value) in scores {
+                let earlier = groups[at].by_repeat.insert(repeat.clone(), value);
+                let other = from.insert((label.clone(), name.clone(), repeat.clone()), folder);
                 if let (Some(earlier), Some(other)) = (earlier, other)
                     && earlier.to_bits() != value.to_bits()
                 {
-                    return Err(contradiction(folder, other, &name, &label, seed));
+                    return Err(contradiction(folder, other, &name, &label, &repeat));
                 }
             }
         }
@@ -138,10 +140,10 @@ fn gather(studies: &[(&Path, Study)], options: &Options, metric: Metric, reading
     Ok(conditions)
 }
 
-fn contradiction(folder: &Path, other: &Path, name: &str, label: &str, seed: u64) -> Error {
+fn contradiction(folder: &Path, other: &Path, name: &str, label: &str, repeat: &Repeat) -> Error {
     let (folder, other) = (folder.display(), other.display());
     let remedy = "compare them with --by folder, or give folders that do not overlap";
-    Error::Invalid(format!("{folder}: has another score of {name} ({label}, seed {seed}) than {other}; {remedy}"))
+    Error::Invalid(format!("{folder}: has another score of {name} ({label}, {repeat}) than {other}; {remedy}"))
 }
 
 /// The group of a cell and its condition; `None` where its grid lacks the axis, and for yardsticks among strategies.
@@ -199,23 +201,30 @@ fn judge(conditions: &mut [Condition], options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn text(studies: &[(&Path, Study)], conditions: &[Condition], options: &Options, measure: &str) -> String {
+fn text(
+    studies: &[(&Path, Study)],
+    conditions: &[Condition],
+    options: &Options,
+    measure: &str,
+    repeats: Repeats,
+) -> String {
     let count: usize = conditions.iter().map(|c| c.pairs.len()).sum();
     let family = match options.strict {
         true => format!("for all {count} comparisons together"),
         false => "for the comparisons of each condition".to_string(),
     };
+    let (unit, more) = (repeats.unit(), repeats.more());
     let mut text = format!(
-        "{measure}, by {}\na − b over paired seeds: mean and 95 % interval (Student's t); p: paired t-test; Holm: p corrected {family}\n\
-         flip: exact sign-flip test, not corrected; needs: seeds that would find such a difference in 80 % of studies\n",
+        "{measure}, by {}\na − b over paired {unit}: mean and 95 % interval (Student's t); p: paired t-test; Holm: p corrected {family}\n\
+         flip: exact sign-flip test, not corrected; needs: {more} that would find such a difference in 80 % of studies\n",
         options.by
     );
     for condition in conditions {
         text.push_str(&format!(
             "\n{}\n{}\n{}\n",
             condition.label,
-            pair_table(condition),
-            sentence(condition, options, measure)
+            pair_table(condition, repeats),
+            sentence(condition, options, measure, repeats)
         ));
     }
     // Curves follow the scenario's own metric and the report's reading.
@@ -237,8 +246,8 @@ fn text(studies: &[(&Path, Study)], conditions: &[Condition], options: &Options,
     text
 }
 
-fn pair_table(condition: &Condition) -> String {
-    let header = ["a", "b", "a − b", "seeds", "p", "Holm", "flip", "needs"].map(String::from);
+fn pair_table(condition: &Condition, repeats: Repeats) -> String {
+    let header = ["a", "b", "a − b", repeats.unit(), "p", "Holm", "flip", "needs"].map(String::from);
     let row = |pair: &Pair| {
         let p = |p: Option<f64>| p.map_or("–".to_string(), p_text);
         let difference = pair.paired.difference;
@@ -262,7 +271,7 @@ fn pair_table(condition: &Condition) -> String {
 }
 
 /// What the tests of one condition say.
-fn sentence(condition: &Condition, options: &Options, measure: &str) -> String {
+fn sentence(condition: &Condition, options: &Options, measure: &str, repeats: Repeats) -> String {
     let Condition { label, groups, pairs } = condition;
     let head = format!("At {label}");
     let score = |group: &Group| group.summary().map(|s| s.text()).unwrap_or_default();
@@ -285,7 +294,7 @@ fn sentence(condition: &Condition, options: &Options, measure: &str) -> String {
     }
     let metric = measure.split(' ').nth(1).unwrap_or_default();
     let told = format!("{metric} {}", score(first));
-    judged_pair(&head, &told, groups, pairs).unwrap_or_else(|| format!("{head}, the first two share no seed."))
+    judged_pair(&head, &told, repeats, groups, pairs).unwrap_or_else(|| format!("{head}, the first two share no seed."))
 }
 
 fn table(conditions: &[Condition]) -> Result<Vec<u8>> {

@@ -13,6 +13,8 @@ pub struct Fake {
     pub dev: bool,
     pub grids: bool,
     pub clients: usize,
+    /// Folds of a cross-validation; no axis for one.
+    pub folds: usize,
     pub question: &'static str,
 }
 
@@ -24,6 +26,7 @@ impl Default for Fake {
             dev: true,
             grids: true,
             clients: 24,
+            folds: 1,
             question: "Which strategy keeps its F1 when wearables lose a sensor, their labels, or get them wrong?",
         }
     }
@@ -47,6 +50,27 @@ fn noise(parts: &[usize]) -> f64 {
 fn axis(path: &str, labels: &[&str]) -> Axis {
     let numbers = labels.iter().map(|l| l.parse().ok()).collect();
     Axis { path: path.into(), labels: labels.iter().map(|l| l.to_string()).collect(), numbers }
+}
+
+/// Every cell once a fold.
+fn fold(folds: usize, grids: &mut [Grid], points: &mut Vec<PointInfo>) {
+    const PATH: &str = "split.test.fold.fold";
+    let count = points.len();
+    let labels: Vec<String> = (1..=folds).map(|fold| fold.to_string()).collect();
+    let of_fold = |label: &String| {
+        let with = |mut point: PointInfo| {
+            point.settings.push((PATH.into(), label.clone()));
+            point
+        };
+        points.iter().cloned().map(with).collect::<Vec<_>>()
+    };
+    *points = labels.iter().flat_map(of_fold).collect();
+    for grid in grids {
+        let of_fold =
+            |f: usize| grid.cells.iter().map(move |(cell, p)| ([&[f], cell.as_slice()].concat(), p + f * count));
+        grid.cells = (0..folds).flat_map(of_fold).collect();
+        grid.axes.insert(0, axis(PATH, &labels.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
 }
 
 impl Fake {
@@ -79,6 +103,9 @@ impl Fake {
         } else {
             let cells = clean.iter().enumerate().map(|(i, &p)| (vec![i], p)).collect();
             grids.push(Grid { axes: vec![axis("strategy", &STRATEGIES)], cells });
+        }
+        if self.folds > 1 {
+            fold(self.folds, &mut grids, &mut points);
         }
         let run = |point: usize, &seed: &u64| RunInfo {
             point,

@@ -21,15 +21,15 @@ pub fn robustness(study: &Study, panels: &[Panel]) -> String {
     if titles.is_empty() {
         return String::new();
     }
-    let metric = escape(study.metric());
+    let (metric, unit) = (escape(study.metric()), study.repeats.unit());
     let gain = match study.chance() {
         Some(chance) => format!(
-            "Half lost at: where the mean curve has lost half of its gain over a guess ({chance:.2}), straight lines between the values that were run, with a bootstrap interval over seeds; never: not within the range."
+            "Half lost at: where the mean curve has lost half of its gain over a guess ({chance:.2}), straight lines between the values that were run, with a bootstrap interval over {unit}; never: not within the range."
         ),
         None => "This metric has no level of chance, so nothing is said of the loss of half the gain.".to_string(),
     };
     let mut out = format!(
-        "<p>Area relative to clean: mean {metric} over the range, as a share of that at its lowest value; 95 % interval (Student's t) over seeds. {gain} Worst case: the lowest mean.</p>\n"
+        "<p>Area relative to clean: mean {metric} over the range, as a share of that at its lowest value; 95 % interval (Student's t) over {unit}. {gain} Worst case: the lowest mean.</p>\n"
     );
     for title in titles {
         let of: Vec<&Robust> = found.iter().filter(|r| r.panel == title).collect();
@@ -63,9 +63,10 @@ pub fn comparisons(study: &Study, panels: &[Panel]) -> String {
     if cells.is_empty() {
         return String::new();
     }
-    let header = texts(&["condition", "difference", "mean and 95 % interval", "p", "p (Holm)", "seeds"]);
+    let (unit, more) = (study.repeats.unit(), study.repeats.more());
+    let header = texts(&["condition", "difference", "mean and 95 % interval", "p", "p (Holm)", more]);
     format!(
-        "<p>The highest of each condition against the others, over paired seeds: paired t-test, corrected by Holm's rule for all pairs of strategies of the condition. Seeds: how many would find a difference of this size in 80 % of studies. All pairs are in <code>comparisons.csv</code>.</p>\n{}",
+        "<p>The highest of each condition against the others, over paired {unit}: paired t-test, corrected by Holm's rule for all pairs of strategies of the condition. The last column: how many {more} would find a difference of this size in 80 % of studies. All pairs are in <code>comparisons.csv</code>.</p>\n{}",
         table(2, &header, &cells)
     )
 }
@@ -78,8 +79,9 @@ pub fn lacks(study: &Study, panels: &[Panel]) -> String {
     }
     let header = texts(&["strategy", "condition", "people", "how many", "mean and 95 % interval"]);
     format!(
-        "<p>Test {metric} of people by what they lack at test time, development {metric} of people by what they lack in training (their development samples are whole unless <code>corrupt.test</code> says otherwise), at the last evaluated round and the highest value of each grid; means over the people of a run, then over seeds.</p>\n{}",
+        "<p>Test {metric} of people by what they lack at test time, development {metric} of people by what they lack in training (their development samples are whole unless <code>corrupt.test</code> says otherwise), at the last evaluated round and the highest value of each grid; means over the people of a run, then over {unit}.</p>\n{}",
         table(3, &header, &rows),
-        metric = escape(study.metric())
+        metric = escape(study.metric()),
+        unit = study.repeats.unit()
     )
 }

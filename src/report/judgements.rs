@@ -12,7 +12,7 @@ use crate::store::number;
 /// The strategies that compete at a column of a panel, by falling mean, and all pairs of them, corrected as one family.
 pub fn at_column(study: &Study, panel: &Panel, column: usize) -> (Vec<Group>, Vec<Pair>) {
     let rivals = panel.rows.iter().filter(|row| !is_yardstick(&row.strategy));
-    let of = |row: &Row| Some(Group { name: row.strategy.clone(), by_seed: study.by_seed(row.points[column]?) });
+    let of = |row: &Row| Some(Group { name: row.strategy.clone(), by_repeat: study.by_repeat(row.points[column]?) });
     let groups = ranked(rivals.filter_map(of).collect());
     let mut pairs = pairs(&groups, None);
     correct(&mut pairs.iter_mut().collect::<Vec<_>>());
@@ -61,7 +61,7 @@ pub fn robustness(study: &Study, panels: &[Panel]) -> Result<Vec<u8>> {
         let three = |s: &Summary| [Some(s.mean), s.low(), s.high()];
         rows.extend(r.area.map(|s| row("area", s.n, three(&s), "")));
         let (low, high) = r.half_interval.unzip();
-        rows.extend(r.half.map(|half| row("half_loss", r.seeds, [Some(half), low, high], "")));
+        rows.extend(r.half.map(|half| row("half_loss", r.repeats, [Some(half), low, high], "")));
         rows.extend(r.worst.as_ref().map(|(column, s)| row("worst", s.n, three(s), column)));
     }
     csv(header, rows.into_iter())
@@ -69,12 +69,12 @@ pub fn robustness(study: &Study, panels: &[Panel]) -> Result<Vec<u8>> {
 
 /// `fairness.csv`: what clients get, at every point.
 pub fn fairness(study: &Study) -> Result<Vec<u8>> {
-    let mut header = point_header(study);
+    let mut header = point_header(&study.plan);
     header.extend(["part", "summary", "clients", "n", "mean", "low", "high", "sd"].map(String::from));
     let facts = (0..study.plan.points.len()).flat_map(|point| fairness::of_point(study, point));
     let rows = facts.map(|fact| {
         let s = fact.summary;
-        let mut row = point_cells(study, fact.point);
+        let mut row = point_cells(&study.plan, fact.point);
         row.extend([fact.part.to_string(), fact.name, fact.clients.to_string(), s.n.to_string(), s.mean.to_string()]);
         row.extend([s.low(), s.high(), s.sd].map(number));
         row

@@ -17,6 +17,7 @@ mod judgements;
 mod panel;
 mod plot;
 mod read;
+mod repeats;
 mod robust;
 mod sections;
 pub mod standing;

@@ -1,5 +1,6 @@
 //! The store as one study in memory: runs with their rows, read in three ways, and the grids as panels.
 
+use super::repeats::{Repeat, Repeats, Together, together};
 use crate::fault::Result;
 pub use crate::record::Reading;
 use crate::record::{Manifest, Metric, Plan, RoundRow, RunInfo, Scores, Stop};
@@ -10,8 +11,12 @@ use std::collections::BTreeMap;
 /// A results folder, read.
 #[derive(Debug)]
 pub struct Study {
-    /// What was to run.
+    /// What was to run, folds taken together.
     pub plan: Plan,
+    /// What was to run, every fold by itself.
+    pub whole: Plan,
+    /// Seeds and folds.
+    pub repeats: Repeats,
     /// The resolved scenario.
     pub scenario: String,
     /// All runs of the plan, in its order.
@@ -25,8 +30,10 @@ pub struct Study {
 /// One run and what there is of it.
 #[derive(Debug)]
 pub struct Run {
-    /// Its place in the plan.
+    /// Its place in the plan, folds taken together.
     pub info: RunInfo,
+    /// Its seed and its fold.
+    pub repeat: Repeat,
     /// What it says of itself, when it ended.
     pub manifest: Option<Manifest>,
     /// Its rounds so far.
@@ -85,10 +92,11 @@ impl Run {
 impl Study {
     /// Reads all that the folder holds; damaged files become notes.
     pub fn read(store: &Store) -> Result<Study> {
-        let (plan, scenario) = (store.plan()?, store.scenario()?);
+        let (whole, scenario) = (store.plan()?, store.scenario()?);
+        let Together { plan, repeats, count } = together(&whole);
         let mut notes = Vec::new();
         let mut runs = Vec::with_capacity(plan.runs.len());
-        for info in &plan.runs {
+        for (info, repeat) in plan.runs.iter().zip(repeats) {
             let manifest = match store.outcome(&info.fingerprint)? {
                 Outcome::Whole(manifest) => Some(*manifest),
                 Outcome::Unfinished => None,
@@ -97,10 +105,10 @@ impl Study {
                     None
                 }
             };
-            runs.push(Run { info: info.clone(), manifest, rounds: store.rounds(&info.fingerprint)? });
+            runs.push(Run { info: info.clone(), repeat, manifest, rounds: store.rounds(&info.fingerprint)? });
         }
         let has_dev = runs.iter().flat_map(|run| &run.rounds).any(|row| row.dev.is_some());
-        Ok(Study { plan, scenario, runs, notes, has_dev })
+        Ok(Study { plan, whole, repeats: count, scenario, runs, notes, has_dev })
     }
 
     /// The reading that is shown first: the one that the scenario names, else the best development round where there is a
@@ -110,7 +118,7 @@ impl Study {
         self.plan.reading.unwrap_or(otherwise)
     }
 
-    /// Runs of a point that count, in the order of their seeds.
+    /// Runs of a point that count, in the order of the plan.
     pub fn of(&self, point: usize) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(move |run| run.info.point == point && run.counts())
     }
@@ -121,7 +129,7 @@ impl Study {
         run.read(self.reading(), metric, |scores| metric.of(scores)).filter(|value| value.is_finite())
     }
 
-    /// The selection metric of a point over its seeds.
+    /// The selection metric of a point over its repeats.
     pub fn summary(&self, point: usize) -> Option<Summary> {
         summarise(&self.of(point).filter_map(|run| self.value(run)).collect::<Vec<_>>())
     }
@@ -134,9 +142,9 @@ impl Study {
         guess.then(|| 1.0 / plan.classes as f64)
     }
 
-    /// The selection metric of a point by seed.
-    pub fn by_seed(&self, point: usize) -> BTreeMap<u64, f64> {
-        self.of(point).filter_map(|run| Some((run.info.seed, self.value(run)?))).collect()
+    /// The selection metric of a point by repeat.
+    pub fn by_repeat(&self, point: usize) -> BTreeMap<Repeat, f64> {
+        self.of(point).filter_map(|run| Some((run.repeat.clone(), self.value(run)?))).collect()
     }
 
     /// Label of the selection metric, for example `macro-F1`.
@@ -146,9 +154,9 @@ impl Study {
 
     /// `Test macro-F1 at the best development round, mean and 95 % interval over 3 seeds`.
     pub fn measure(&self) -> String {
-        let over = match self.plan.seeds.len() {
-            1 => "one seed".to_string(),
-            n => format!("mean and 95 % interval (Student's t) over {n} seeds"),
+        let over = match (self.repeats.is_one(), self.repeats.text()) {
+            (true, one) => one,
+            (false, n) => format!("mean and 95 % interval (Student's t) over {n}"),
         };
         format!("Test {} {}, {over}", self.metric(), self.reading().caption())
     }

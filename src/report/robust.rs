@@ -3,6 +3,7 @@
 
 use super::panel::{Panel, is_yardstick};
 use super::read::Study;
+use super::repeats::Repeat;
 use crate::statistics::{Summary, area, bootstrap, half_loss, summarise};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +14,17 @@ pub struct Robust {
     pub panel: String,
     /// Label of the strategy.
     pub strategy: String,
-    /// Area under the curve relative to the lowest value of the axis, over seeds.
+    /// Area under the curve relative to the lowest value of the axis, over seeds and folds.
     pub area: Option<Summary>,
     /// Where the mean curve has lost half of its gain over chance; infinite beyond the range. `None` where the metric has
     /// no level of chance, or the strategy is no better from the start.
     pub half: Option<f64>,
-    /// 95 % bootstrap interval of `half` over seeds.
+    /// 95 % bootstrap interval of `half` over seeds and folds.
     pub half_interval: Option<(f64, f64)>,
     /// Column of the lowest mean, and what it is.
     pub worst: Option<(String, Summary)>,
-    /// Seeds with a score at every value.
-    pub seeds: usize,
+    /// Repeats (seeds, and folds) with a score at every value.
+    pub repeats: usize,
 }
 
 /// Every strategy of every panel whose axis is an amount of corruption or attack; yardsticks too where they are in it.
@@ -36,11 +37,13 @@ fn one(study: &Study, panel: &Panel, row: &super::panel::Row) -> Option<Robust> 
     let numbers = panel.numbers.as_deref()?;
     let there: Vec<usize> = (0..numbers.len()).filter(|&c| row.points[c].is_some()).collect();
     let x: Vec<f64> = there.iter().map(|&c| numbers[c]).collect();
-    let by_seed: Vec<BTreeMap<u64, f64>> = there.iter().filter_map(|&c| Some(study.by_seed(row.points[c]?))).collect();
-    // Only seeds with a score at every value have a curve.
-    let mut seeds: BTreeSet<u64> = by_seed.first()?.keys().copied().collect();
-    by_seed.iter().for_each(|scores| seeds.retain(|seed| scores.contains_key(seed)));
-    let curves: Vec<Vec<f64>> = seeds.iter().map(|seed| by_seed.iter().map(|scores| scores[seed]).collect()).collect();
+    let scores: Vec<BTreeMap<Repeat, f64>> =
+        there.iter().filter_map(|&c| Some(study.by_repeat(row.points[c]?))).collect();
+    // Only repeats with a score at every value have a curve.
+    let mut repeats: BTreeSet<&Repeat> = scores.first()?.keys().collect();
+    scores.iter().for_each(|scores| repeats.retain(|&repeat| scores.contains_key(repeat)));
+    let curves: Vec<Vec<f64>> =
+        repeats.iter().map(|&repeat| scores.iter().map(|scores| scores[repeat]).collect()).collect();
     let areas: Vec<f64> = curves.iter().filter_map(|curve| area(&x, curve)).collect();
     let lowest = |c: &usize| row.points[*c].and_then(|p| study.summary(p)).map(|s| (panel.columns[*c].clone(), s));
     let worst = there.iter().filter_map(lowest).min_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
@@ -53,7 +56,7 @@ fn one(study: &Study, panel: &Panel, row: &super::panel::Row) -> Option<Robust> 
         bootstrap(curves.len(), |draw| half_of(draw, chance).unwrap_or(x[0]))
     });
     let (panel, strategy) = (panel.title.clone(), row.strategy.clone());
-    Some(Robust { panel, strategy, area: summarise(&areas), half, half_interval, worst, seeds: seeds.len() })
+    Some(Robust { panel, strategy, area: summarise(&areas), half, half_interval, worst, repeats: repeats.len() })
 }
 
 fn mean_curve(curves: &[Vec<f64>], draw: &[usize]) -> Vec<f64> {

@@ -42,13 +42,14 @@ pub fn clients(study: &Study, panels: &[Panel]) -> String {
         return String::new();
     }
     format!(
-        "<p>Test {} of single people or devices ({most} natural clients in the test data), at the last evaluated round, each a mean over seeds. Worst 10 %: mean of the worst tenth. Gini: 0 where all are equal.</p>\n{}",
+        "<p>Test {} of single people or devices ({most} natural clients in the test data), at the last evaluated round, each a mean over {}. Worst 10 %: mean of the worst tenth. Gini: 0 where all are equal.</p>\n{}",
         escape(study.metric()),
+        study.repeats.unit(),
         table(2, &texts(&["strategy", "condition", "worst 10 %", "lowest", "median", "highest", "Gini"]), &rows)
     )
 }
 
-/// Each natural client's score, mean over seeds, in rising order.
+/// Each natural client's score, mean over seeds and folds, in rising order.
 fn client_scores(study: &Study, point: usize) -> Vec<f64> {
     let mut by_client: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for client in study.of(point).filter_map(|run| run.manifest.as_ref()).flat_map(|m| &m.client_scores) {
@@ -192,7 +193,7 @@ pub fn runs(study: &Study) -> String {
     let seconds: f64 = manifests.iter().map(|m| m.seconds).sum();
     let mut facts = vec![
         ("Runs", format!("{}: {}", plan.runs.len(), counts.join(", "))),
-        ("Points", format!("{} in {}", plan.points.len(), plural(plan.grids.len(), "grid"))),
+        ("Points", format!("{} in {}", study.whole.points.len(), plural(plan.grids.len(), "grid"))),
         ("Seeds", seeds.join(", ")),
         ("Rounds", plan.rounds.to_string()),
         ("Data", format!("{} classes{}", plan.classes, if plan.multilabel { ", multilabel" } else { "" })),

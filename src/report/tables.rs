@@ -2,7 +2,7 @@
 
 use super::read::{Reading, Run, Study};
 use crate::fault::{Error, Result};
-use crate::record::{Metric, Stop};
+use crate::record::{Metric, Plan, RunInfo, Stop};
 use crate::statistics::summarise;
 use crate::store::{HEADER, SCORES, cells, number};
 use std::collections::BTreeMap;
@@ -19,9 +19,9 @@ fn measured(run: &Run, reading: Reading, metric: Metric) -> Vec<Option<f64>> {
 }
 
 /// Dotted paths of all axes of all grids but the strategy, which has a column of its own; in file order.
-fn paths(study: &Study) -> Vec<&str> {
+fn paths(plan: &Plan) -> Vec<&str> {
     let mut paths: Vec<&str> = Vec::new();
-    for axis in study.plan.grids.iter().flat_map(|grid| &grid.axes) {
+    for axis in plan.grids.iter().flat_map(|grid| &grid.axes) {
         if axis.path != "strategy" && !paths.contains(&axis.path.as_str()) {
             paths.push(&axis.path);
         }
@@ -30,19 +30,19 @@ fn paths(study: &Study) -> Vec<&str> {
 }
 
 /// Strategy and axis values of a point; nothing where the point's grids do not set an axis.
-pub(super) fn point_cells(study: &Study, point: usize) -> Vec<String> {
-    let info = &study.plan.points[point];
+pub(super) fn point_cells(plan: &Plan, point: usize) -> Vec<String> {
+    let info = &plan.points[point];
     let value = |path: &&str| {
         let values = info.settings.iter().filter(|(p, _)| p == path).map(|(_, value)| value.as_str());
         let mut values: Vec<&str> = values.collect();
         values.dedup();
         values.join(" | ")
     };
-    std::iter::once(info.strategy.clone()).chain(paths(study).iter().map(value)).collect()
+    std::iter::once(info.strategy.clone()).chain(paths(plan).iter().map(value)).collect()
 }
 
-pub(super) fn point_header(study: &Study) -> Vec<String> {
-    std::iter::once("strategy").chain(paths(study)).map(String::from).collect()
+pub(super) fn point_header(plan: &Plan) -> Vec<String> {
+    std::iter::once("strategy").chain(paths(plan)).map(String::from).collect()
 }
 
 pub(super) fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
@@ -64,7 +64,7 @@ pub fn runs(study: &Study) -> Result<Vec<u8>> {
         }
     }
     let mut header = vec!["fingerprint".to_string(), "seed".into()];
-    header.extend(point_header(study));
+    header.extend(point_header(&study.whole));
     header.extend(["status", "message", "rounds"].map(String::from));
     for reading in Reading::ALL {
         header.extend(measures().iter().map(|measure| format!("{}_{measure}", reading.name())));
@@ -74,18 +74,19 @@ pub fn runs(study: &Study) -> Result<Vec<u8>> {
         ["clients", "skipped", "stayed", "epsilon", "epsilon_fixed", "parameters", "bytes", "seconds"]
             .map(String::from),
     );
-    csv(header, study.runs.iter().map(|run| run_row(study, run, &realised)))
+    let places = study.runs.iter().zip(&study.whole.runs);
+    csv(header, places.map(|(run, place)| run_row(study, run, place, &realised)))
 }
 
-fn run_row(study: &Study, run: &Run, realised: &[&str]) -> Vec<String> {
+fn run_row(study: &Study, run: &Run, place: &RunInfo, realised: &[&str]) -> Vec<String> {
     let manifest = run.manifest.as_ref();
     let message = match manifest.map(|m| &m.stop) {
         Some(Stop::Failed { message, .. }) => message.clone(),
         Some(Stop::Diverged { round }) => format!("the weights became NaN or infinite after round {round}"),
         _ => String::new(),
     };
-    let mut row = vec![run.info.fingerprint.clone(), run.info.seed.to_string()];
-    row.extend(point_cells(study, run.info.point));
+    let mut row = vec![place.fingerprint.clone(), place.seed.to_string()];
+    row.extend(point_cells(&study.whole, place.point));
     row.extend([run.status().to_string(), message, run.rounds.len().to_string()]);
     for reading in Reading::ALL {
         row.extend(measured(run, reading, study.plan.metric).into_iter().map(number));
@@ -109,23 +110,23 @@ fn run_row(study: &Study, run: &Run, realised: &[&str]) -> Vec<String> {
 /// `rounds.csv`: the rounds of all runs, each with what its run is.
 pub fn rounds(study: &Study) -> Result<Vec<u8>> {
     let mut header = vec!["fingerprint".to_string(), "seed".into()];
-    header.extend(point_header(study));
+    header.extend(point_header(&study.whole));
     header.extend(HEADER.split(',').map(String::from));
-    let rows = study.runs.iter().flat_map(|run| {
-        let mut front = vec![run.info.fingerprint.clone(), run.info.seed.to_string()];
-        front.extend(point_cells(study, run.info.point));
+    let rows = study.runs.iter().zip(&study.whole.runs).flat_map(|(run, place)| {
+        let mut front = vec![place.fingerprint.clone(), place.seed.to_string()];
+        front.extend(point_cells(&study.whole, place.point));
         run.rounds.iter().map(move |row| front.iter().cloned().chain(cells(row)).collect())
     });
     csv(header, rows)
 }
 
-/// `summary.csv`: mean, 95 % interval and deviation over the seeds of each point, for every reading and score.
+/// `summary.csv`: mean, 95 % interval and deviation over the seeds and folds of each point, for every reading and score.
 pub fn summary(study: &Study) -> Result<Vec<u8>> {
-    let mut header = point_header(study);
+    let mut header = point_header(&study.plan);
     header.extend(["reading", "metric", "n", "mean", "low", "high", "sd"].map(String::from));
     let mut rows = Vec::new();
     for point in 0..study.plan.points.len() {
-        let front = point_cells(study, point);
+        let front = point_cells(&study.plan, point);
         for reading in Reading::ALL {
             let of_runs: Vec<_> = study.of(point).map(|run| measured(run, reading, study.plan.metric)).collect();
             for (i, name) in measures().into_iter().enumerate() {

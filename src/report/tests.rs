@@ -315,3 +315,29 @@ fn the_scenario_may_name_the_reading_that_is_shown_first() {
     study.plan.reading = None;
     assert_eq!(study.reading(), crate::record::Reading::Best);
 }
+
+#[test]
+fn folds_are_taken_together_as_seeds_are() {
+    let (_folder, study, panels) = study(&Fake { seeds: vec![8], folds: 3, ..small() }, all);
+    assert_eq!(panels, panel::panels(&Fake { seeds: vec![8], ..small() }.plan()));
+    assert_eq!(
+        study.measure(),
+        "Test macro-F1 at the best development round, mean and 95 % interval (Student's t) over 3 folds"
+    );
+    let verdict = verdict::sentences(&study, &panels).join(" ");
+    assert!(verdict.contains("over 3 paired folds (") && !verdict.contains("One seed"), "{verdict}");
+
+    // A row a fold where a row is a run; a row a condition where it is a mean.
+    let runs = lines(tables::runs(&study).unwrap());
+    assert!(runs[0].starts_with("fingerprint,seed,strategy,split.test.fold.fold,status,"), "{}", runs[0]);
+    let of_fedavg = runs.iter().map(|run| run.split(',').collect::<Vec<_>>()).filter(|run| run[2] == "fedavg");
+    let (folds, scores): (Vec<String>, Vec<f64>) =
+        of_fedavg.map(|run| (run[3].to_string(), run[9].parse::<f64>().unwrap())).unzip();
+    assert_eq!(folds, ["1", "2", "3"]);
+    let summary = lines(tables::summary(&study).unwrap());
+    assert_eq!((summary[0].as_str(), summary.len()), ("strategy,reading,metric,n,mean,low,high,sd", 1 + 4 * 3 * 5));
+    let mean = scores.iter().sum::<f64>() / 3.0;
+    let row: Vec<&str> = summary[3].split(',').collect();
+    assert_eq!(row[..4], ["fedavg", "last", "macro_f1", "3"]);
+    assert!((row[4].parse::<f64>().unwrap() - mean).abs() < 1e-12, "{row:?} of {scores:?}");
+}

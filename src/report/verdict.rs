@@ -4,6 +4,7 @@
 use super::judgements::at_column;
 use super::panel::{Panel, is_yardstick};
 use super::read::Study;
+use super::repeats::Repeats;
 use super::versus::{Group, Pair, needed_phrase, p_phrase};
 use crate::record::Stop;
 
@@ -15,7 +16,7 @@ pub fn sentences(study: &Study, panels: &[Panel]) -> Vec<String> {
             out.push(of_column(study, panel, column));
         }
     }
-    if study.plan.seeds.len() == 1 && !out.is_empty() {
+    if study.repeats.is_one() && !out.is_empty() {
         out.push("One seed says nothing about chance: run more seeds before believing a difference.".into());
     }
     out.extend(missing(study));
@@ -43,7 +44,7 @@ fn of_column(study: &Study, panel: &Panel, column: usize) -> String {
     let Some(second) = groups.get(1) else {
         return format!("{head}, {} has {told}; there is no other strategy to compare with.", first.name);
     };
-    judged_pair(&head, &told, &groups, &pairs).unwrap_or_else(|| {
+    judged_pair(&head, &told, study.repeats, &groups, &pairs).unwrap_or_else(|| {
         let lead = first.summary().zip(second.summary()).map_or(0.0, |(a, b)| a.mean - b.mean);
         let (name, second_score) = (&first.name, score(second));
         format!("{head}, {name} is highest: {told}, {lead:.2} ahead of {} with {second_score}.", second.name)
@@ -51,7 +52,13 @@ fn of_column(study: &Study, panel: &Panel, column: usize) -> String {
 }
 
 /// What the tests say of the first and the second; `None` where they could not be tested.
-pub(super) fn judged_pair(head: &str, told: &str, groups: &[Group], pairs: &[Pair]) -> Option<String> {
+pub(super) fn judged_pair(
+    head: &str,
+    told: &str,
+    repeats: Repeats,
+    groups: &[Group],
+    pairs: &[Pair],
+) -> Option<String> {
     let pair = pairs.iter().find(|pair| (pair.a, pair.b) == (0, 1))?;
     let p = p_phrase(pair.corrected?, pairs.len());
     let (first, second, lead) = (&groups[0].name, &groups[1].name, pair.paired.difference.text());
@@ -68,9 +75,10 @@ pub(super) fn judged_pair(head: &str, told: &str, groups: &[Group], pairs: &[Pai
         names => format!(" Not told from {first} either: {}.", names.join(", ")),
     };
     Some(format!(
-        "{head}, no difference found: {first} with {told} and {second} with {second_score} differ by {lead} over {} paired seeds ({p}); {}.{others}",
+        "{head}, no difference found: {first} with {told} and {second} with {second_score} differ by {lead} over {} paired {} ({p}); {}.{others}",
         pair.paired.difference.n,
-        needed_phrase(pair)
+        repeats.unit(),
+        needed_phrase(pair, repeats)
     ))
 }
 

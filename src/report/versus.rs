@@ -1,5 +1,6 @@
-//! Who is ahead of whom: groups of runs under one condition, compared in pairs over the seeds that they share.
+//! Who is ahead of whom: groups of runs under one condition, compared in pairs over the seeds and folds that they share.
 
+use super::repeats::{Repeat, Repeats};
 use crate::statistics::{Paired, Summary, holm, paired, seeds_needed, summarise};
 use std::collections::BTreeMap;
 
@@ -13,8 +14,8 @@ pub const POWER: f64 = 0.8;
 pub struct Group {
     /// Label, for example of a strategy.
     pub name: String,
-    /// Score by seed.
-    pub by_seed: BTreeMap<u64, f64>,
+    /// Score by seed and fold.
+    pub by_repeat: BTreeMap<Repeat, f64>,
 }
 
 /// Two groups compared: `a − b`.
@@ -33,9 +34,9 @@ pub struct Pair {
 }
 
 impl Group {
-    /// Mean and interval over its own seeds.
+    /// Mean and interval over its own repeats.
     pub fn summary(&self) -> Option<Summary> {
-        summarise(&self.by_seed.values().copied().collect::<Vec<_>>())
+        summarise(&self.by_repeat.values().copied().collect::<Vec<_>>())
     }
 }
 
@@ -54,13 +55,13 @@ impl Pair {
 
 /// Groups by falling mean, without those that have no score.
 pub fn ranked(mut groups: Vec<Group>) -> Vec<Group> {
-    groups.retain(|group| !group.by_seed.is_empty());
+    groups.retain(|group| !group.by_repeat.is_empty());
     let mean = |group: &Group| group.summary().map_or(f64::NEG_INFINITY, |s| s.mean);
     groups.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
     groups
 }
 
-/// All pairs of groups, or those with the group `against`; where two share no seed, there is no pair. Not yet corrected.
+/// All pairs of groups, or those with the group `against`; where two share no repeat, there is no pair. Not yet corrected.
 pub fn pairs(groups: &[Group], against: Option<&str>) -> Vec<Pair> {
     let mut out = Vec::new();
     for a in 0..groups.len() {
@@ -70,8 +71,8 @@ pub fn pairs(groups: &[Group], against: Option<&str>) -> Vec<Pair> {
             }
             // The reference stands second, so that a difference above 0 speaks for the other.
             let (a, b) = if against == Some(groups[a].name.as_str()) { (b, a) } else { (a, b) };
-            let other = &groups[b].by_seed;
-            let shared = groups[a].by_seed.iter().filter_map(|(seed, v)| other.get(seed).map(|w| v - w));
+            let other = &groups[b].by_repeat;
+            let shared = groups[a].by_repeat.iter().filter_map(|(repeat, v)| other.get(repeat).map(|w| v - w));
             if let Some(paired) = paired(&shared.collect::<Vec<_>>()) {
                 out.push(Pair { a, b, paired, corrected: None, level: ALPHA });
             }
@@ -106,10 +107,10 @@ pub fn p_phrase(p: f64, family: usize) -> String {
 }
 
 /// `about 12 seeds`, `more than 1,000 seeds`: what finding a difference of this size would take.
-pub fn needed_phrase(pair: &Pair) -> String {
-    let power = (POWER * 100.0).round();
+pub fn needed_phrase(pair: &Pair, repeats: Repeats) -> String {
+    let (power, more) = ((POWER * 100.0).round(), repeats.more());
     match pair.needed() {
-        Some(n) => format!("to find a difference of this size in {power} % of studies takes about {n} seeds"),
-        None => format!("to find a difference of this size in {power} % of studies takes more than 1,000 seeds"),
+        Some(n) => format!("to find a difference of this size in {power} % of studies takes about {n} {more}"),
+        None => format!("to find a difference of this size in {power} % of studies takes more than 1,000 {more}"),
     }
 }

@@ -1,5 +1,6 @@
 use super::plot;
 use super::read::{Run, Study};
+use super::repeats::{Repeat, Together, together};
 use super::worst::{boards, table, text};
 use crate::record::*;
 
@@ -48,7 +49,8 @@ pub(super) fn study(
         ..super::fake::Fake::default().plan()
     };
     let runs = runs.into_iter().map(|(point, score)| run(&plan, info(point), score)).collect();
-    Study { plan, scenario: String::new(), runs, notes: vec![], has_dev: false }
+    let Together { plan, count, .. } = together(&plan);
+    Study { whole: plan.clone(), plan, repeats: count, scenario: String::new(), runs, notes: vec![], has_dev: false }
 }
 
 fn run(plan: &Plan, info: RunInfo, score: Option<f64>) -> Run {
@@ -71,7 +73,8 @@ fn run(plan: &Plan, info: RunInfo, score: Option<f64>) -> Run {
         epsilon_fixed: None,
         seconds: 0.0,
     };
-    Run { info, manifest, rounds: score.map(row).into_iter().collect() }
+    let repeat = Repeat { seed: info.seed, fold: String::new() };
+    Run { info, repeat, manifest, rounds: score.map(row).into_iter().collect() }
 }
 
 fn small(score: impl Fn(&[usize]) -> Option<f64>) -> Study {

@@ -94,9 +94,9 @@ fn figure(source: &Source, conditions: &[Condition], name: String) -> Result<Fig
             }
         }
     }
-    let over = match study.plan.seeds.len() {
-        1 => "one seed".to_string(),
-        n => format!("mean over {n} seeds"),
+    let over = match (study.repeats.is_one(), study.repeats.text()) {
+        (true, one) => one,
+        (false, n) => format!("mean over {n}"),
     };
     let grids = source.panels.iter().any(|panel| panel.numbers.as_ref().is_some_and(|n| n.len() > 1));
     let ends = if grids { ", at the lowest and the highest value of each grid" } else { "" };

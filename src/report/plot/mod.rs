@@ -92,7 +92,7 @@ impl Source<'_> {
     }
 
     fn band_caption(&self) -> &'static str {
-        if self.study.plan.seeds.len() > 1 { " Bands: 95 % interval of the mean." } else { " One seed, so no bands." }
+        if self.study.repeats.is_one() { " One seed, so no bands." } else { " Bands: 95 % interval of the mean." }
     }
 
     /// The names among all strategies that a figure draws, in the order of legends.

@@ -42,7 +42,7 @@ fn a_seed_without_a_score_at_one_rate_has_no_curve_and_the_others_have() {
     // The first run beyond the clean points, which all panels share.
     let broken = |i: usize, manifest: Manifest| (i != 4 * 3).then_some(manifest);
     let (_folder, study, panels) = study(&Fake::default(), broken);
-    let seeds: Vec<usize> = robust::all(&study, &panels).iter().map(|r| r.seeds).collect();
+    let seeds: Vec<usize> = robust::all(&study, &panels).iter().map(|r| r.repeats).collect();
     let of = |n: usize| seeds.iter().filter(|seeds| **seeds == n).count();
     assert_eq!((of(2), of(3)), (1, 11));
 }
