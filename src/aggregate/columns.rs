@@ -84,6 +84,18 @@ pub(super) fn walk_beside<T: Send>(
     perform(rows.device(), blocks, |(block, beside)| work(block, beside))
 }
 
+/// `[m, P]` of the `[m, w]` that `work` makes of each block, written where it belongs, so that it lies in memory once.
+pub(super) fn fill(rows: &Tensor, m: i64, work: impl Fn(Tensor) -> Result<Tensor> + Sync) -> Result<Tensor> {
+    let made = Tensor::f_empty([m, rows.size()[1]], (Kind::Float, rows.device()))?;
+    let width = width(rows.device(), rows.size()[0]);
+    let blocks = pieces(rows, 1, width)?.into_iter().zip(pieces(&made, 1, width)?).collect();
+    perform(rows.device(), blocks, |(block, mut place): (Tensor, Tensor)| {
+        place.f_copy_(&work(block)?)?;
+        Ok(())
+    })?;
+    Ok(made)
+}
+
 fn placed(rows: &Tensor, width: i64) -> Result<Vec<(Tensor, i64)>> {
     Ok(pieces(rows, 1, width)?.into_iter().zip((0..).step_by(width as usize)).collect())
 }
@@ -119,5 +131,12 @@ mod tests {
             }
             assert_eq!(next, columns);
         }
+    }
+
+    #[test]
+    fn what_is_made_of_blocks_lies_where_they_lay() {
+        let rows = Tensor::arange(3 * 40_000, (Kind::Float, Device::Cpu)).view([3, 40_000]);
+        let made = fill(&rows, 2, |block| Ok(block.narrow(0, 1, 2) * 2.0)).unwrap();
+        assert_eq!(made, rows.narrow(0, 1, 2) * 2.0);
     }
 }

@@ -1,6 +1,6 @@
 //! Linear combinations of rows: what means, buckets, nearest-neighbour mixing and every weighing rule have in common.
 
-use super::columns::walk;
+use super::columns::fill;
 use super::points::squared_norms;
 use crate::fault::Result;
 use tch::{Kind, Tensor};
@@ -22,10 +22,9 @@ pub(super) fn combine(rows: &Tensor, coefficients: &[Vec<f64>]) -> Result<Tensor
         return combine(&rows.f_index_select(0, &index)?, &picked);
     }
     let coefficients: Vec<f32> = coefficients.iter().flatten().map(|&c| c as f32).collect();
-    let parts = walk(rows, |block, _| {
+    fill(rows, m, |block| {
         Ok(Tensor::f_from_slice(&coefficients)?.f_view([m, n])?.f_to_device(block.device())?.f_matmul(&block)?)
-    })?;
-    Ok(Tensor::f_cat(&parts, 1)?)
+    })
 }
 
 /// Whether the rows that are not `used` are finite.
