@@ -282,6 +282,11 @@ impl Custom {
         Pipeline { nan: self.nan, too_few: self.too_few, chains, servers }
     }
 
+    /// Whether aggregation holds the rows a second time: as pre-aggregators leave them, or block by block.
+    pub fn copies_rows(&self) -> bool {
+        self.per_block || !self.pre.is_empty()
+    }
+
     /// Whether pre-aggregators (all of which do) and rule ask whole rows for nothing but lengths, angles and distances.
     pub fn sees_only_distances(&self) -> bool {
         !self.per_block && self.aggregate.sees_only_distances()

@@ -11,6 +11,8 @@ use std::io::{Read, Seek};
 
 /// Bytes of an npy header at most.
 pub(super) const LONGEST: usize = 2048;
+/// Levels of brackets in it at most: those of an array with named fields that are arrays.
+const DEEPEST: usize = 4;
 
 /// An open npz file.
 pub(super) struct Archive<R: Read + Seek> {
@@ -181,6 +183,20 @@ fn whole(x: f64) -> Option<i64> {
     (x.fract() == 0.0 && x.abs() < 9e15).then_some(x as i64)
 }
 
+/// How deep brackets nest at most.
+fn nesting(header: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 /// Whether the header at the beginning of an npy file is short, and its shape of a size that a file of `most` bytes could
 /// hold: the reader multiplies and allocates what the header says.
 pub(super) fn check_header(bytes: &[u8], most: usize) -> std::result::Result<(), &'static str> {
@@ -197,6 +213,10 @@ pub(super) fn check_header(bytes: &[u8], most: usize) -> std::result::Result<(),
     // Headers of plain arrays are short; a long one could nest so deep that parsing it exhausts the stack.
     if length > LONGEST {
         return Err("the header is too long");
+    }
+    // Its parser tries every way to read what a bracket opens, which doubles its time and more with each level.
+    if nesting(header) > DEEPEST {
+        return Err("the header nests too deep");
     }
     let text = String::from_utf8_lossy(header);
     if text.matches("shape").count() != 1 {

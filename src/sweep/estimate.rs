@@ -40,6 +40,7 @@ pub struct Budget {
 pub fn budget(study: &Study, threads: usize) -> Budget {
     let mut lane = 0u64;
     let mut cohort = 1;
+    let mut deltas = 1u64;
     let mut parameters = 0u64;
     let mut remembered = 0u64;
     let mut votes = 0u64;
@@ -59,14 +60,16 @@ pub fn budget(study: &Study, threads: usize) -> Budget {
         remembered = remembered.max(trained * (u64::from(parts.local.remembers()) + u64::from(parts.on.remembers())));
         votes = votes.max(parts.server.votes() as u64);
         cohort = cohort.max(drawn);
+        let own = u64::from(scenario.strategy.root().is_some());
+        deltas = deltas.max((drawn as u64 + own) * if parts.copies_rows() { 2 } else { 1 });
         parameters = parameters.max(p);
         made = made.max(
             scenario.data.population().map_or(0, |population| population.client_bytes().saturating_mul(drawn as u64)),
         );
     }
-    // A run keeps its weights, its strategy's state, what clients leave behind, the cohort's deltas, copies that vote, and
-    // clients that were made for the round.
-    let run = (4 * parameters).saturating_mul(cohort as u64 + remembered + votes + 4).saturating_add(made);
+    // A run keeps its weights, its strategy's state, what clients leave behind, the deltas of the cohort (and of the server's own
+    // client) with what pre-aggregators make of them, copies that vote, and clients that were made for the round.
+    let run = (4 * parameters).saturating_mul(deltas + remembered + votes + 4).saturating_add(made);
     let data: u64 = study.data(0).modalities.iter().map(|m| 4 * m.values.len() as u64).sum();
     let wanted = study.plan.runs.len().max(1);
     if study.device() == Device::Cpu {
@@ -196,6 +199,9 @@ mod tests {
         let (plain, row) = bytes("'fedavg'");
         // Six of nine clients can have trained in two rounds; a momentum costs no lane anything.
         assert_eq!(bytes("{ custom = { on = 'momentum' } }").0, plain + 6 * row);
+        // Mixed rows, and those of one block, lie beside the three of the cohort.
+        assert_eq!(bytes("{ custom = { pre = [{ nnm = { f = 1 } }] } }").0, plain + 3 * row);
+        assert_eq!(bytes("{ custom = { per-block = true } }").0, plain + 3 * row);
         // On the CPU a thread has a group of lanes, with two rows more each.
         assert_eq!(bytes("'scaffold'").0, plain + (6 + 2 * CPU_LANES as u64) * row);
     }
