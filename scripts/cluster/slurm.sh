@@ -15,7 +15,8 @@ set -euo pipefail
 
 scenario=${1:?usage: sbatch --array=1-N slurm.sh SCENARIO.toml [RESULTS]}
 results=${2:-results/$(basename "$scenario" .toml)}
-part=$SLURM_ARRAY_TASK_ID of=$SLURM_ARRAY_TASK_COUNT
+# SHARDS, where only some tasks of an array are repeated: SLURM counts those alone.
+part=$SLURM_ARRAY_TASK_ID of=${SHARDS:-$SLURM_ARRAY_TASK_COUNT}
 
 "${FEDROBUST:-fedrobust}" run "$scenario" --shard "$part/$of" --out "$results-shards/$part-of-$of" \
     --threads "${SLURM_CPUS_PER_TASK:-1}" --quiet &

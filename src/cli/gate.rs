@@ -1,6 +1,7 @@
 //! `fedrobust gate`: a scenario runs again and is held against its baseline.
 
 use super::progress::Progress;
+use super::run::{STOPPED, stop_on_signal};
 use super::{GateArguments, say, tell};
 use fedrobust::fault::{Error, Result};
 use fedrobust::gate::{Baseline, Outcome, judge, show};
@@ -23,7 +24,14 @@ pub fn gate(arguments: &GateArguments) -> Result<u8> {
     };
     let margin = arguments.margin.or(then.as_ref().map(|then| then.margin)).unwrap_or(MARGIN);
     let began = Instant::now();
-    let now = measure(arguments, margin, reason.as_deref().unwrap_or_default())?;
+    let Some(now) = measure(arguments, margin, reason.as_deref().unwrap_or_default())? else {
+        let kept = match &arguments.out {
+            Some(folder) => format!("; what ran is kept in {}, and the same command goes on with it", folder.display()),
+            None => "; nothing is kept without --out".into(),
+        };
+        tell(&format!("stopped after the round under way, without an answer{kept}"));
+        return Ok(STOPPED);
+    };
     if reason.is_some() {
         return bless(arguments, then.as_ref(), &now);
     }
@@ -58,22 +66,26 @@ fn reason(arguments: &GateArguments) -> Result<Option<String>> {
     }
 }
 
-/// Runs the scenario into a folder of its own, or into `--out`.
-fn measure(arguments: &GateArguments, margin: f64, reason: &str) -> Result<Baseline> {
+/// Runs the scenario into a folder of its own, or into `--out`; nothing where it was stopped.
+fn measure(arguments: &GateArguments, margin: f64, reason: &str) -> Result<Option<Baseline>> {
     if !(margin > 0.0 && margin.is_finite()) {
         return Err(Error::Invalid(format!("--margin {margin}: is not a number above 0; allowed: for example 0.02")));
     }
-    let options = Options::threads(arguments.scenario.threads()?);
+    let options = Options { stop: stop_on_signal()?, ..Options::threads(arguments.scenario.threads()?) };
     let study = arguments.scenario.study()?;
     let aside = tempfile::tempdir().map_err(|e| Error::io("cannot make a temporary folder", &e))?;
     let store = Store::open(arguments.out.as_deref().unwrap_or(aside.path()))?;
     let mut progress = Progress::new(arguments.quiet, &study.plan);
     let ended = sweep::run(&study, &store, &options, &mut |event| progress.event(event));
     progress.finish();
-    for note in ended?.notes {
+    let ended = ended?;
+    for note in &ended.notes {
         tell(&format!("note: {note}"));
     }
-    Baseline::collect(&study, &store, origin(study.device(), options.threads), margin, reason)
+    if ended.stopped {
+        return Ok(None);
+    }
+    Baseline::collect(&study, &store, origin(study.device(), options.threads), margin, reason).map(Some)
 }
 
 fn bless(arguments: &GateArguments, then: Option<&Baseline>, now: &Baseline) -> Result<u8> {
@@ -85,6 +97,11 @@ fn bless(arguments: &GateArguments, then: Option<&Baseline>, now: &Baseline) -> 
     }
     now.write(&arguments.baseline)?;
     let (cells, seeds) = (now.cells.len(), now.seeds().len());
+    if seeds < 2 {
+        tell(
+            "note: one seed can only be compared to the digit, on this kind of machine; equivalence needs two or more",
+        );
+    }
     say(&format!("wrote {}: {cells} cells × {seeds} seeds, margin ±{}", arguments.baseline.display(), now.margin));
     Ok(0)
 }

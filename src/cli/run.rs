@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The exit code of a sweep that was stopped, as shells give it to what Ctrl-C ends.
-const STOPPED: u8 = 130;
+pub(super) const STOPPED: u8 = 130;
 
 /// Runs a scenario, then reports.
 pub fn run(arguments: &RunArguments) -> Result<u8> {
@@ -73,7 +73,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8> {
 }
 
 /// Set by the first Ctrl-C (or SIGTERM, as schedulers send it); the second ends the process at once.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag still down.

@@ -82,6 +82,7 @@ impl Baseline {
                 let metric = plan.metric;
                 runs.push(Run::of(&manifest, &store.rounds(&run.fingerprint)?, |scores| metric.of(scores))?);
             }
+            runs.sort_by_key(|run| run.seed);
             let settings: Vec<String> =
                 plan.points[point].settings.iter().map(|(path, value)| format!("{path} = {value}")).collect();
             let label = if settings.is_empty() { plan.points[point].strategy.clone() } else { settings.join(", ") };
@@ -125,12 +126,22 @@ impl Baseline {
             }
             None => return Err(Error::Invalid(format!("{shown}: is no baseline (it names no format); {remedy}"))),
         }
-        let baseline: Baseline = serde_json::from_value(value)
+        let mut baseline: Baseline = serde_json::from_value(value)
             .map_err(|e| Error::Invalid(format!("{shown}: is no baseline ({e}); {remedy}")))?;
         if !(baseline.margin > 0.0 && baseline.margin.is_finite()) {
             return Err(Error::Invalid(format!(
                 "{shown}: margin = {}: is not a number above 0; {remedy}",
                 baseline.margin
+            )));
+        }
+        baseline.cells.iter_mut().for_each(|cell| cell.runs.sort_by_key(|run| run.seed));
+        let seeds = baseline.seeds();
+        let other = |cell: &&Cell| cell.runs.is_empty() || cell.seeds() != seeds;
+        if let Some(cell) = baseline.cells.iter().find(other) {
+            let (has, wanted) = (listed(&cell.seeds()), listed(&seeds));
+            return Err(Error::Invalid(format!(
+                "{shown}: the cell '{}' has runs of {has}, the first cell of {wanted}; every cell needs the same; {remedy}",
+                cell.label
             )));
         }
         Ok(baseline)
@@ -145,9 +156,23 @@ impl Baseline {
         write_file(path, (text + "\n").as_bytes()).map(drop)
     }
 
-    /// The seeds of its first cell; every cell has the same.
+    /// The seeds of its first cell, rising; every cell has the same.
     pub fn seeds(&self) -> Vec<u64> {
-        self.cells.first().map(|cell| cell.runs.iter().map(|run| run.seed).collect()).unwrap_or_default()
+        self.cells.first().map(Cell::seeds).unwrap_or_default()
+    }
+}
+
+impl Cell {
+    fn seeds(&self) -> Vec<u64> {
+        self.runs.iter().map(|run| run.seed).collect()
+    }
+}
+
+/// `seeds 1, 2`, `no seed`.
+fn listed(seeds: &[u64]) -> String {
+    match seeds {
+        [] => "no seed".into(),
+        seeds => format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
     }
 }
 

@@ -66,11 +66,8 @@ pub fn text(outcome: &Outcome, then: &Baseline) -> String {
 /// A summary for a page of a CI system.
 pub fn markdown(outcome: &Outcome, then: &Baseline, now: &Baseline) -> String {
     let escape = |text: &str| text.replace('|', "\\|").replace('\n', " ");
-    let mut text = format!(
-        "## fedrobust gate: {}\n\n{}\n\n",
-        escape(&now.scenario),
-        escape(&headline(outcome, then)).replace("  ", " ")
-    );
+    let head: Vec<String> = headline(outcome, then).lines().map(escape).collect();
+    let mut text = format!("## fedrobust gate: {}\n\n{}\n\n", escape(&now.scenario), head.join("\n\n"));
     text.push_str(&format!(
         "Baseline: fedrobust {}, libtorch {}, {} ({}). Now: fedrobust {}, libtorch {}, {}.\n",
         then.origin.version,

@@ -70,6 +70,45 @@ fn on_the_same_machine_the_smallest_change_is_seen() {
 }
 
 #[test]
+fn one_seed_is_compared_to_the_digit_or_not_at_all() {
+    let one = || {
+        let mut one = then();
+        one.cells.iter_mut().for_each(|cell| cell.runs.truncate(1));
+        one
+    };
+    assert!(judge(&one(), &one(), true).unwrap().passed());
+    let remedy = "needed: two seeds or more in the scenario and in the baseline, made anew with --bless --reason 'WHY'";
+    let refused = |then: &Baseline, now: &Baseline| judge(then, now, true).unwrap_err().to_string();
+    let elsewhere = refused(&one(), &elsewhere(one()));
+    assert_eq!(elsewhere, format!("one seed shows no equivalence (the machine is another one); {remedy}"));
+    let fewer = refused(&then(), &one());
+    assert_eq!(fewer, format!("one seed shows no equivalence (the seeds are others); {remedy}"));
+}
+
+#[test]
+fn a_baseline_has_the_same_seeds_in_every_cell_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.json");
+    let read = |change: &dyn Fn(&mut Baseline)| {
+        let mut baseline = then();
+        change(&mut baseline);
+        baseline.write(&path).unwrap();
+        Baseline::read(&path).map_err(|error| error.to_string().replace(&path.display().to_string(), "FILE"))
+    };
+    assert_eq!(read(&|_| {}).unwrap(), then());
+    assert_eq!(read(&|baseline| baseline.cells[1].runs.reverse()).unwrap(), then());
+    let remedy =
+        "every cell needs the same; take it from version control again, or make it anew with --bless --reason 'WHY'";
+    for (cut, name, has) in [(1, "a | <b>", "seeds 0, 1"), (0, "a | <b>", "seeds 0, 1, 2")] {
+        let error = read(&|baseline| drop(baseline.cells[cut].runs.pop())).unwrap_err();
+        let wanted = if cut == 1 { "seeds 0, 1, 2" } else { "seeds 0, 1" };
+        assert_eq!(error, format!("FILE: the cell '{name}' has runs of {has}, the first cell of {wanted}; {remedy}"));
+    }
+    let empty = read(&|baseline| baseline.cells.iter_mut().for_each(|cell| cell.runs.clear())).unwrap_err();
+    assert_eq!(empty, format!("FILE: the cell 'median' has runs of no seed, the first cell of no seed; {remedy}"));
+}
+
+#[test]
 fn digests_speak_only_where_machine_libtorch_device_and_seeds_are_the_same() {
     let now = moved([1e-9; 3]);
     let how =
@@ -180,7 +219,8 @@ fn markdown_junit_and_annotations_escape_what_labels_hold() {
     let now = elsewhere(moved([0.03; 3]));
     let outcome = judge(&then(), &now, true).unwrap();
     let markdown = show::markdown(&outcome, &then(), &now);
-    assert!(markdown.starts_with("## fedrobust gate: ci\n\ngate FAILED: of 2 cells"), "{markdown}");
+    let head = "## fedrobust gate: ci\n\ngate FAILED: of 2 cells 0 identical, 1 equivalent, 1 changed\n\ncompared by ";
+    assert!(markdown.starts_with(head), "{markdown}");
     assert!(markdown.contains("\n| a \\| <b> | 0.6100 | 0.6400 |"), "{markdown}");
     let xml = String::from_utf8(show::junit(&outcome, &then(), 1.5).unwrap()).unwrap();
     assert!(xml.contains("tests=\"2\" skipped=\"0\" failures=\"1\" errors=\"0\""), "{xml}");

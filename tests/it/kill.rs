@@ -95,6 +95,20 @@ fn ctrl_c_and_sigterm_end_after_the_round_with_everything_saved_and_tell_how_to_
 }
 
 #[test]
+fn ctrl_c_ends_a_gate_after_the_round_without_an_answer() {
+    let bench = Bench::new(TINY);
+    let gate = ["gate", "x.toml", "--baseline", "x.json", "--device", "cpu", "--quiet"];
+    assert_eq!(bench.ran(&[&gate[..], &["--bless", "--reason", "trusted"]].concat()).code, Some(0));
+    bench.write("x.toml", &long(100_000));
+    let mut command = bench.command(&[&gate[..], &["--out", "kept"]].concat());
+    let mut child = Started(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    wait_until(|| rows(&bench.path("kept/runs")).iter().any(|rows| rows.len() > 2));
+    signal(&child, "-INT");
+    let expected = "stopped after the round under way, without an answer; what ran is kept in kept, and the same command goes on with it\n";
+    assert_eq!(heard(&mut child), (Some(130), expected.to_string()));
+}
+
+#[test]
 fn tf32_starts_the_program_again_with_libtorchs_switch_in_the_same_process() {
     let bench = Bench::new(&long(100_000));
     let mut command = bench.command(&["run", "x.toml", "--tf32", "--device", "cpu", "--out", "out"]);
