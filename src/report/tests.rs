@@ -184,7 +184,7 @@ fn failed_diverged_and_unfinished_runs_are_said() {
             let stop = Stop::Failed { round: 3, message: "out of memory".into() };
             Some(Manifest { stop, rounds: 2, ..manifest })
         }
-        1 => Some(Manifest { stop: Stop::Diverged { round: 9 }, rounds: 9, ..manifest }),
+        1 | 3 | 4 => Some(Manifest { stop: Stop::Diverged { round: 9 }, rounds: 9, ..manifest }),
         2 => None,
         _ => Some(manifest),
     });
@@ -192,14 +192,14 @@ fn failed_diverged_and_unfinished_runs_are_said() {
         verdict::sentences(&study, &panels)[1..],
         [
             "1 of 12 runs are not finished and are left out: the same command goes on with them.",
-            "1 of 12 runs diverged (weights NaN or infinite); their scores up to then are counted.",
+            "3 of 12 runs diverged (weights NaN or infinite): 2 of fedprox (mu 0.1), 1 of fedavg; their scores up to then are counted.",
             "1 of 12 runs failed and are left out; the first: strategy = fedavg, seed 8 in round 3: out of memory."
         ]
     );
     let statuses: Vec<&str> = study.runs[..4].iter().map(|run| run.status()).collect();
-    assert_eq!(statuses, ["failed", "diverged", "missing", "finished"]);
+    assert_eq!(statuses, ["failed", "diverged", "missing", "diverged"]);
     let page = sections::runs(&study);
-    assert!(page.contains("12: 1 diverged, 1 failed, 9 finished, 1 missing"), "{page}");
+    assert!(page.contains("12: 3 diverged, 1 failed, 7 finished, 1 missing"), "{page}");
     assert!(page.contains("<td class=\"word\">failed: out of memory</td>"), "{page}");
 }
 

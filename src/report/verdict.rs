@@ -103,7 +103,8 @@ fn missing(study: &Study) -> Vec<String> {
     match count(&["diverged"]) {
         0 => {}
         n => out.push(format!(
-            "{n} of {all} runs diverged (weights NaN or infinite); their scores up to then are counted."
+            "{n} of {all} runs diverged (weights NaN or infinite): {}; their scores up to then are counted.",
+            diverged(study)
         )),
     }
     match count(&["failed"]) {
@@ -118,4 +119,18 @@ fn missing(study: &Study) -> Vec<String> {
         }
     }
     out
+}
+
+/// `3 of fedavg, 1 of median`: runs that diverged, most first.
+fn diverged(study: &Study) -> String {
+    let mut counts: Vec<(usize, &str)> = Vec::new();
+    for run in study.runs.iter().filter(|run| run.status() == "diverged") {
+        let strategy = study.plan.points[run.info.point].strategy.as_str();
+        match counts.iter_mut().find(|(_, name)| *name == strategy) {
+            Some((n, _)) => *n += 1,
+            None => counts.push((1, strategy)),
+        }
+    }
+    counts.sort_by_key(|&(n, _)| std::cmp::Reverse(n));
+    counts.iter().map(|(n, name)| format!("{n} of {name}")).collect::<Vec<_>>().join(", ")
 }

@@ -13,6 +13,8 @@ const CELL: (f64, f64) = (47.0, 33.0);
 /// Room above a block for its title and the values of its axis.
 const HEAD: f64 = 58.0;
 const GAP: f64 = 26.0;
+/// How much wider bold letters are.
+const BOLD: f64 = 1.1;
 /// Widest strategy label.
 const LABEL: f64 = 180.0;
 
@@ -30,8 +32,14 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
+    /// Of its cells.
     fn width(&self) -> f64 {
         self.columns.len() as f64 * CELL.0
+    }
+
+    /// Of its cells and of its title, which may be wider, up to `most`.
+    fn room(&self, most: f64) -> f64 {
+        self.width().max((BOLD * text_width(&self.panel.title, TEXT)).min(most))
     }
 }
 
@@ -46,7 +54,7 @@ fn shelves<'a>(panels: &[&'a Panel], room: f64) -> Vec<Vec<Block<'a>>> {
             match shelves.last_mut() {
                 Some(shelf)
                     if names(shelf[0].panel) == names(panel)
-                        && shelf.iter().map(|b| b.width() + GAP).sum::<f64>() + block.width() <= room =>
+                        && shelf.iter().map(|b| b.room(room) + GAP).sum::<f64>() + block.room(room) <= room =>
                 {
                     shelf.push(block);
                 }
@@ -64,7 +72,8 @@ fn figure(source: &Source, panels: &[&Panel]) -> Result<Figure> {
     let (low, high) = if low < high { (low, high) } else { (0.0, 1.0) };
     let names = panels.iter().flat_map(|panel| &panel.rows).map(|row| text_width(&row.strategy, TEXT));
     let left = names.fold(0.0, f64::max).min(LABEL) + 22.0;
-    let shelves = shelves(panels, WIDTH - left - 10.0);
+    let room = WIDTH - left - 10.0;
+    let shelves = shelves(panels, room);
     let rows = |shelf: &[Block]| shelf[0].panel.rows.len() as f64;
     let height: f64 = shelves.iter().map(|shelf| HEAD + rows(shelf) * CELL.1 + 12.0).sum();
     let mut scene = Scene::new(WIDTH, height + 62.0);
@@ -76,8 +85,8 @@ fn figure(source: &Source, panels: &[&Panel]) -> Result<Figure> {
             scene.text((left - 9.0, y), fit(&row.strategy, TEXT, LABEL), TEXT, Side::Right);
         }
         for part in shelf {
-            block(source, &mut scene, part, (x, top), (low, high));
-            x += part.width() + GAP;
+            block(source, &mut scene, part, room, (x, top), (low, high));
+            x += part.room(room) + GAP;
         }
         top += HEAD + rows(shelf) * CELL.1 + 12.0;
     }
@@ -89,9 +98,19 @@ fn figure(source: &Source, panels: &[&Panel]) -> Result<Figure> {
     Figure::new("heatmap".into(), caption, &scene)
 }
 
-fn block(source: &Source, scene: &mut Scene, block: &Block, (left, top): (f64, f64), (low, high): (f64, f64)) {
-    let title = fit(&block.panel.title, TEXT, block.width().max(140.0));
-    scene.put(Text::new((left + block.width() / 2.0, top + 18.0), title, TEXT, Side::Centre).bold());
+fn block(
+    source: &Source,
+    scene: &mut Scene,
+    block: &Block,
+    most: f64,
+    (left, top): (f64, f64),
+    (low, high): (f64, f64),
+) {
+    let (width, room) = (block.width(), block.room(most));
+    let title = fit(&block.panel.title, TEXT, room);
+    // Over its cells, or from where they begin where it is wider.
+    let (x, side) = if room > width { (left, Side::Left) } else { (left + width / 2.0, Side::Centre) };
+    scene.put(Text::new((x, top + 18.0), title, TEXT, side).bold());
     for (i, column) in block.columns.clone().enumerate() {
         let x = left + i as f64 * CELL.0;
         let label = fit(&block.panel.columns[column], SMALL, CELL.0 - 2.0);
@@ -123,4 +142,29 @@ pub(super) fn scale(scene: &mut Scene, (left, top): (f64, f64), (low, high): (f6
     scene.text((left, top + 28.0), format!("{low:.2}"), SMALL, Side::Left);
     scene.text((left + width, top + 28.0), format!("{high:.2}"), SMALL, Side::Right);
     scene.text((left + width + 14.0, top + 7.0), format!("test {metric}"), SMALL, Side::Left);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::panel::Row;
+    use super::*;
+
+    #[test]
+    fn blocks_with_long_titles_stand_so_far_apart_that_none_is_cut() {
+        let row = Row { strategy: "fedavg".into(), points: vec![None; 2] };
+        let panel = Panel {
+            title: "missing modality rates strong".into(),
+            axis: "rate".into(),
+            harm: true,
+            columns: vec!["0".into(), "1".into()],
+            numbers: None,
+            rows: vec![row],
+        };
+        let title = text_width(&panel.title, TEXT);
+        assert!(title > 2.0 * CELL.0, "the title is wider than its cells");
+        let of = |room: f64| shelves(&[&panel, &panel], room).len();
+        assert_eq!((of(2.0 * title), of(2.0 * BOLD * title + GAP + 1.0)), (2, 1));
+        let block = Block { panel: &panel, columns: 0..2 };
+        assert!(fit(&panel.title, TEXT, block.room(WIDTH)) == panel.title);
+    }
 }
