@@ -41,17 +41,24 @@ impl Error {
 
     /// An input or output error with what was being done, for example `cannot write results/x/runs.csv`.
     pub fn io(doing: impl Display, error: &std::io::Error) -> Self {
+        Self::io_by(doing, error, "")
+    }
+
+    /// The same where an option names the place, for example `--out DIR`.
+    pub fn io_by(doing: impl Display, error: &std::io::Error, option: &str) -> Self {
         use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
         let doing = doing.to_string();
         let reading = doing.starts_with("cannot read");
+        let option = if option.is_empty() { String::new() } else { format!(" ({option})") };
+        let elsewhere = format!("; choose a folder that you may write to{option}");
         let remedy = match error.kind() {
             StorageFull => "; free some space and run the same command again: what is finished is kept",
             PermissionDenied if reading => "; let this user read it (chmod), or name another file",
             _ if reading => "",
-            NotADirectory => "; a part of this path is a file: choose another folder (--out DIR)",
-            PermissionDenied | ReadOnlyFilesystem | NotFound => "; choose a folder that you may write to (--out DIR)",
+            NotADirectory => &format!("; a part of this path is a file: choose another folder{option}"),
+            PermissionDenied | ReadOnlyFilesystem | NotFound => &elsewhere,
             // Kernel file systems (/proc, /sys) say this; it has no kind of its own.
-            _ if error.raw_os_error() == Some(1) => "; choose a folder that you may write to (--out DIR)",
+            _ if error.raw_os_error() == Some(1) => &elsewhere,
             _ => "",
         };
         // Temporary files add a path that nobody chose.
@@ -59,6 +66,11 @@ impl Error {
         let what = what.split(" at path ").next().unwrap_or_default();
         Error::Machine(format!("{doing}: {what}{remedy}"))
     }
+}
+
+/// `1 run`, `3 runs`.
+pub fn plural(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 impl From<tch::TchError> for Error {

@@ -11,7 +11,7 @@
 //! | 3 | [`lane`] (stacked local training and evaluation on a device), [`strategy`] |
 //! | 2 | [`partition`], [`corrupt`], [`model`], [`objective`], [`attack`], [`aggregate`] |
 //! | 1 | [`data`], [`metric`], [`statistics`] |
-//! | 0 | [`fault`], [`seed`], [`record`], [`device`], [`memory`] |
+//! | 0 | [`fault`], [`seed`], [`record`], [`device`], [`machine`], [`memory`], [`shard`] |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -24,6 +24,7 @@ pub mod device;
 pub mod fault;
 pub mod gate;
 pub mod lane;
+pub mod machine;
 pub mod memory;
 pub mod metric;
 pub mod model;
@@ -34,6 +35,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod seed;
+pub mod shard;
 pub mod statistics;
 pub mod store;
 pub mod strategy;

@@ -1,6 +1,7 @@
 //! What a run reports: rows, summaries and events. Plain values; nothing here computes or writes.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Scores of one evaluation. Fractions in [0, 1], not percent; `None` where a score is undefined.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -253,6 +254,14 @@ pub struct Plan {
     pub runs: Vec<RunInfo>,
 }
 
+impl Plan {
+    /// The runs, each once: points that read equal data from two files have the same. Shards are dealt from this list.
+    pub fn distinct(&self) -> Vec<usize> {
+        let mut named = BTreeSet::new();
+        (0..self.runs.len()).filter(|&run| named.insert(&self.runs[run].fingerprint)).collect()
+    }
+}
+
 /// One declared grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
@@ -352,4 +361,7 @@ pub struct Origin {
     pub threads: usize,
     /// Version of the numerics; raised whenever a change alters results.
     pub numerics: u32,
+    /// Kind of machine, from [`crate::machine::kind`]; on another one the last digits may differ.
+    #[serde(default)]
+    pub machine: String,
 }

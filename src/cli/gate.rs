@@ -5,7 +5,7 @@ use super::run::{STOPPED, stop_on_signal};
 use super::{GateArguments, say, tell};
 use fedrobust::fault::{Error, Result};
 use fedrobust::gate::{Baseline, Outcome, judge, show};
-use fedrobust::store::{Store, write_file};
+use fedrobust::store::{Store, can_write, write_file};
 use fedrobust::sweep::{self, Options, origin};
 use std::io::Write;
 use std::time::Instant;
@@ -73,6 +73,12 @@ fn measure(arguments: &GateArguments, margin: f64, reason: &str) -> Result<Optio
     }
     let options = Options { stop: stop_on_signal()?, ..Options::threads(arguments.scenario.threads()?) };
     let study = arguments.scenario.study()?;
+    // Nor should a file that cannot be written in the end.
+    let baseline = arguments.bless.then_some(&arguments.baseline);
+    [arguments.junit.as_ref(), arguments.markdown.as_ref(), baseline]
+        .into_iter()
+        .flatten()
+        .try_for_each(|p| can_write(p))?;
     let aside = tempfile::tempdir().map_err(|e| Error::io("cannot make a temporary folder", &e))?;
     let store = Store::open(arguments.out.as_deref().unwrap_or(aside.path()))?;
     let mut progress = Progress::new(arguments.quiet, &study.plan);

@@ -13,7 +13,7 @@ mod watch;
 
 use clap::{Args, Parser, Subcommand};
 use fedrobust::fault::Result;
-use fedrobust::sweep::shard::Shard;
+use fedrobust::shard::Shard;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 some runs failed or the answer is no (the rest is kept); 2 the scenario or the call is wrong; 3 the machine lacks something; 130 stopped by Ctrl-C or SIGTERM with everything saved.";

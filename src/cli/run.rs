@@ -105,8 +105,9 @@ pub fn merge(arguments: &MergeArguments) -> Result<u8> {
     }
     let missing = merged.runs - merged.finished - merged.failed;
     let begun = if merged.begun > 0 { format!(", {} of them begun", merged.begun) } else { String::new() };
+    let diverged = if merged.diverged > 0 { format!(", {} of them diverged", merged.diverged) } else { String::new() };
     tell(&format!(
-        "{} of {} runs are finished ({} copied now), {} failed, {missing} are missing{begun}",
+        "{} of {} runs are finished ({} copied now){diverged}, {} failed, {missing} are missing{begun}",
         merged.finished, merged.runs, merged.copied, merged.failed
     ));
     Ok(code)

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// Version of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,10 +23,8 @@ pub struct Baseline {
     pub scenario: String,
     /// Why it was made, in a sentence.
     pub reason: String,
-    /// Versions, device and threads.
+    /// Versions, device, threads and kind of machine.
     pub origin: Origin,
-    /// Kind of machine, from [`super::machine::kind`].
-    pub machine: String,
     /// Which score the cells hold, for example `macro-F1`.
     pub metric: String,
     /// Margin of the paired test: of scores as they are, of losses as a ratio (0.02: 2 %).
@@ -95,7 +93,6 @@ impl Baseline {
             scenario: plan.name.clone(),
             reason: reason.to_string(),
             origin,
-            machine: super::machine::kind(),
             metric: plan.metric.names().1.to_string(),
             margin,
             cells,

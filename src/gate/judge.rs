@@ -144,7 +144,7 @@ fn how(then: &Baseline, now: &Baseline, digests: bool) -> (How, String) {
         (!digests, "digests were left out"),
         (then.origin.device != "cpu" || now.origin.device != "cpu", "a GPU may round otherwise each time"),
         (then.origin.libtorch != now.origin.libtorch, "libtorch is another one"),
-        (then.machine != now.machine, "the machine is another one"),
+        (then.origin.machine != now.origin.machine, "the machine is another one"),
     ];
     match other.iter().find(|(is, _)| *is) {
         Some((_, why)) => (How::Paired, why.to_string()),
@@ -245,12 +245,12 @@ fn by_means(a: &Cell, b: &Cell, spread: &Spread) -> Judged {
     }
     let mut measured = [None, None];
     for (i, (name, value)) in [("score", SCORE), ("log loss", LOSS)].into_iter().enumerate() {
-        let (Some(then), Some(now)) = (mean(a, value), mean(b, value)) else {
-            if mean(a, value).is_some() != mean(b, value).is_some() {
-                why.push(format!("only one of the two has a {name}"));
-            }
-            continue;
-        };
+        // A mean over some of the seeds says nothing of the others.
+        let whole = |cell: &Cell| cell.runs.iter().all(|run| value(run).is_some());
+        if whole(a) != whole(b) {
+            why.push(format!("only one of the two has a {name} for every seed"));
+        }
+        let (Some(then), Some(now)) = (mean(a, value), mean(b, value)) else { continue };
         // The larger of the two, so that a cell whose few seeds happened to agree does not cry.
         let sd = deviation(a, value).unwrap_or(0.0).max(spread.pooled[i]);
         let count = |cell: &Cell| cell.runs.iter().filter_map(value).count();

@@ -10,7 +10,6 @@
 
 pub mod baseline;
 pub mod judge;
-pub mod machine;
 pub mod show;
 
 #[cfg(test)]

@@ -72,11 +72,11 @@ pub fn markdown(outcome: &Outcome, then: &Baseline, now: &Baseline) -> String {
         "Baseline: fedrobust {}, libtorch {}, {} ({}). Now: fedrobust {}, libtorch {}, {}.\n",
         then.origin.version,
         then.origin.libtorch,
-        escape(&then.machine),
+        escape(&then.origin.machine),
         escape(&then.reason),
         now.origin.version,
         now.origin.libtorch,
-        escape(&now.machine)
+        escape(&now.origin.machine)
     ));
     let changed = changed(outcome);
     if !changed.is_empty() {

@@ -17,7 +17,7 @@ fn cell(label: &str, runs: Vec<Run>) -> Cell {
 
 fn baseline(cells: Vec<Cell>) -> Baseline {
     Baseline {
-        format: 1,
+        format: 2,
         scenario: "ci".into(),
         reason: "first".into(),
         origin: Origin {
@@ -27,8 +27,8 @@ fn baseline(cells: Vec<Cell>) -> Baseline {
             device: "cpu".into(),
             threads: 2,
             numerics: 2,
+            machine: "here".into(),
         },
-        machine: "here".into(),
         metric: "macro-F1".into(),
         margin: 0.02,
         cells,
@@ -52,8 +52,9 @@ fn moved(by: [f64; 3]) -> Baseline {
     now
 }
 
-fn elsewhere(now: Baseline) -> Baseline {
-    Baseline { machine: "there".into(), ..now }
+fn elsewhere(mut now: Baseline) -> Baseline {
+    now.origin.machine = "there".into();
+    now
 }
 
 fn verdicts(outcome: &Outcome) -> Vec<Verdict> {
@@ -239,6 +240,18 @@ fn markdown_junit_and_annotations_escape_what_labels_hold() {
 }
 
 #[test]
+fn a_score_that_some_seeds_lack_is_a_change() {
+    let mut now = moved([0.0; 3]);
+    now.cells[1].runs[2].score = None;
+    let paired = judge(&elsewhere(then()), &now, true).unwrap();
+    assert_eq!(paired.cells[1].why, "seed 2 has scores in only one of the two");
+    now.cells.iter_mut().flat_map(|cell| &mut cell.runs).for_each(|run| run.seed += 10);
+    let others = judge(&then(), &now, true).unwrap();
+    assert_eq!(others.cells[1].why, "only one of the two has a score for every seed");
+    assert_eq!(others.cells[0].verdict, Verdict::Equivalent);
+}
+
+#[test]
 fn a_baseline_is_read_as_it_was_written_and_a_damaged_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/ci.json");
@@ -253,8 +266,8 @@ fn a_baseline_is_read_as_it_was_written_and_a_damaged_one_is_refused() {
     };
     let remedy = "take it from version control again, or make it anew with --bless --reason 'WHY'";
     assert_eq!(
-        said(&text.replace("\"format\": 1", "\"format\": 9")),
-        format!("ci.json: is a baseline of format 9, this is format 1; {remedy}")
+        said(&text.replace("\"format\": 2", "\"format\": 9")),
+        format!("ci.json: is a baseline of format 9, this is format 2; {remedy}")
     );
     assert_eq!(said("{}"), format!("ci.json: is no baseline (it names no format); {remedy}"));
     assert_eq!(

@@ -58,8 +58,12 @@ const DRAWN: usize = 60;
 /// [`Error::Invalid`] where a folder holds no results, no grid has the axis, folders contradict each other, or the scores
 /// are of different kinds.
 pub fn compare(folders: &[PathBuf], options: &Options) -> Result<Comparison> {
+    let mut seen = BTreeSet::new();
+    // A folder that is named twice is one.
+    let folders: Vec<&PathBuf> =
+        folders.iter().filter(|folder| seen.insert(folder.canonicalize().unwrap_or(folder.to_path_buf()))).collect();
     let studies: Vec<(&Path, Study)> =
-        folders.iter().map(|f| Ok((f.as_path(), Study::read(&Store::read(f)?)?))).collect::<Result<_>>()?;
+        folders.iter().map(|&f| Ok((f.as_path(), Study::read(&Store::read(f)?)?))).collect::<Result<_>>()?;
     let Some((_, first)) = studies.first() else {
         return Err(Error::Invalid("compare: needs a results folder".into()));
     };
@@ -95,7 +99,7 @@ pub fn compare(folders: &[PathBuf], options: &Options) -> Result<Comparison> {
 fn gather(studies: &[(&Path, Study)], options: &Options, metric: Metric, reading: Reading) -> Result<Vec<Condition>> {
     let mut conditions: Vec<Condition> = Vec::new();
     let mut from: BTreeMap<(String, String, Repeat), &Path> = BTreeMap::new();
-    for (folder, study) in studies {
+    for (number, (folder, study)) in studies.iter().enumerate() {
         for (grid, cell, point) in study.plan.grids.iter().flat_map(|g| g.cells.iter().map(move |(c, p)| (g, c, *p))) {
             let Some((name, label)) = place(study, folder, grid, cell, point, &options.by) else { continue };
             let scores = study.of(point).filter_map(|run| {
@@ -108,9 +112,10 @@ fn gather(studies: &[(&Path, Study)], options: &Options, metric: Metric, reading
             });
             let groups = &mut conditions[at].groups;
             let at = groups.iter().position(|g| g.name == name).unwrap_or_else(|| {
-                groups.push(Group { name: name.clone(), by_repeat: BTreeMap::new() });
+                groups.push(Group { name: name.clone(), by_repeat: BTreeMap::new(), points: BTreeSet::new() });
                 groups.len() - 1
             });
+            groups[at].points.insert((number, point));
             for (repeat, value) in scores {
                 let earlier = groups[at].by_repeat.insert(repeat.clone(), value);
                 let other = from.insert((label.clone(), name.clone(), repeat.clone()), folder);
@@ -196,9 +201,40 @@ fn judge(conditions: &mut [Condition], options: &Options) -> Result<()> {
         correct(&mut condition.pairs.iter_mut().collect::<Vec<_>>());
     }
     if options.strict {
-        correct(&mut conditions.iter_mut().flat_map(|c| c.pairs.iter_mut()).collect::<Vec<_>>());
+        correct_together(conditions);
     }
     Ok(())
+}
+
+/// Corrects for all comparisons together. Grids share cells, for example the clean one: a comparison that stands in several
+/// conditions counts once.
+fn correct_together(conditions: &mut [Condition]) {
+    let mut distinct: Vec<(Compared, Pair)> = Vec::new();
+    for (groups, pair) in conditions.iter().flat_map(|c| c.pairs.iter().map(|pair| (&c.groups, pair))) {
+        let of = Compared::of(groups, pair);
+        if distinct.iter().all(|(other, _)| *other != of) {
+            distinct.push((of, pair.clone()));
+        }
+    }
+    correct(&mut distinct.iter_mut().map(|(_, pair)| pair).collect::<Vec<_>>());
+    for Condition { groups, pairs, .. } in conditions {
+        for pair in pairs {
+            let of = Compared::of(groups, pair);
+            if let Some((_, same)) = distinct.iter().find(|(other, _)| *other == of) {
+                (pair.corrected, pair.family) = (same.corrected, same.family);
+            }
+        }
+    }
+}
+
+/// The points whose runs a pair compares.
+#[derive(PartialEq)]
+struct Compared([BTreeSet<(usize, usize)>; 2]);
+
+impl Compared {
+    fn of(groups: &[Group], pair: &Pair) -> Self {
+        Compared([pair.a, pair.b].map(|group| groups[group].points.clone()))
+    }
 }
 
 fn text(
@@ -208,9 +244,11 @@ fn text(
     measure: &str,
     repeats: Repeats,
 ) -> String {
-    let count: usize = conditions.iter().map(|c| c.pairs.len()).sum();
     let family = match options.strict {
-        true => format!("for all {count} comparisons together"),
+        true => {
+            let count = conditions.iter().flat_map(|c| &c.pairs).map(|pair| pair.family).max().unwrap_or(0);
+            format!("for all {count} comparisons together")
+        }
         false => "for the comparisons of each condition".to_string(),
     };
     let (unit, more) = (repeats.unit(), repeats.more());
@@ -255,15 +293,17 @@ fn pair_table(condition: &Condition, repeats: Repeats) -> String {
             Some(half) => format!("{:+.3} ±{half:.3}{}", difference.mean, if pair.differs() { " *" } else { "  " }),
             None => format!("{:+.3}  ", difference.mean),
         };
-        let needs = match (difference.sd, pair.needed()) {
-            (None, _) => "–".to_string(),
-            (_, Some(n)) => n.to_string(),
-            (_, None) => "> 1000".to_string(),
-        };
         let names = [&condition.groups[pair.a].name, &condition.groups[pair.b].name].map(String::clone);
         [
             names.to_vec(),
-            vec![spread, difference.n.to_string(), p(pair.paired.p), p(pair.corrected), p(pair.paired.flip), needs],
+            vec![
+                spread,
+                difference.n.to_string(),
+                p(pair.paired.p),
+                p(pair.corrected),
+                p(pair.paired.flip),
+                pair.needed_text(),
+            ],
         ]
         .concat()
     };
@@ -294,7 +334,9 @@ fn sentence(condition: &Condition, options: &Options, measure: &str, repeats: Re
     }
     let metric = measure.split(' ').nth(1).unwrap_or_default();
     let told = format!("{metric} {}", score(first));
-    judged_pair(&head, &told, repeats, groups, pairs).unwrap_or_else(|| format!("{head}, the first two share no seed."))
+    let ahead = if options.by == "strategy" { "keeps most" } else { "is highest" };
+    judged_pair(&head, &told, ahead, repeats, groups, pairs)
+        .unwrap_or_else(|| format!("{head}, the first two share no seed."))
 }
 
 fn table(conditions: &[Condition]) -> Result<Vec<u8>> {

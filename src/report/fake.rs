@@ -2,6 +2,7 @@
 //! two yardsticks. Written through the store, so that a test reads what a sweep would leave.
 
 use crate::record::*;
+use crate::shard::Shard;
 use crate::store::Store;
 use std::path::Path;
 
@@ -16,6 +17,8 @@ pub struct Fake {
     /// Folds of a cross-validation; no axis for one.
     pub folds: usize,
     pub question: &'static str,
+    /// What the sweep took on.
+    pub shard: Shard,
 }
 
 impl Default for Fake {
@@ -27,6 +30,7 @@ impl Default for Fake {
             grids: true,
             clients: 24,
             folds: 1,
+            shard: Shard::WHOLE,
             question: "Which strategy keeps its F1 when wearables lose a sensor, their labels, or get them wrong?",
         }
     }
@@ -223,6 +227,7 @@ impl Fake {
                 device: "cpu".into(),
                 threads: 2,
                 numerics: 1,
+                machine: "x86_64 linux, AMD EPYC, avx2".into(),
             },
             seconds: 2.5,
         }
@@ -232,7 +237,7 @@ impl Fake {
     pub fn write(&self, folder: &Path, ended: impl Fn(usize, Manifest) -> Option<Manifest>) -> Plan {
         let plan = self.plan();
         let store = Store::open(folder).unwrap();
-        store.write_plan(&plan, "question = \"<why>\"\n").unwrap();
+        store.write_plan(&plan, "question = \"<why>\"\n", self.shard).unwrap();
         for (i, run) in plan.runs.iter().enumerate() {
             let Some(manifest) = ended(i, self.manifest(&plan, run)) else { continue };
             // Straight to the file: a thousand forced writes would take a test minutes.

@@ -88,8 +88,8 @@ pub fn page(page: &Page) -> String {
 
 /// The table of strategies by conditions.
 fn results(page: &Page) -> String {
-    let mut out =
-        format!("<p>{}. <b>Bold</b>: the best of its column, yardsticks aside.</p>\n", escape(&page.study.measure()));
+    let (measure, legend) = (escape(&page.study.measure()), terminal::legend(page.study));
+    let mut out = format!("<p>{measure}. <b>Bold</b>: the best of its column, yardsticks aside{legend}.</p>\n");
     for panel in page.panels {
         let header: String = panel.columns.iter().map(|c| format!("<th>{}</th>", escape(c))).collect();
         let rows: String = panel

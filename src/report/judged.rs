@@ -55,7 +55,7 @@ pub fn comparisons(study: &Study, panels: &[Panel]) -> String {
                     pair.paired.difference.text(),
                     pair.paired.p.map_or("–".into(), p_text),
                     p_text(corrected),
-                    pair.needed().map_or("> 1000".into(), |n| n.to_string()),
+                    pair.needed_text(),
                 ]);
             }
         }

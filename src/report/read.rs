@@ -4,9 +4,10 @@ use super::repeats::{Repeat, Repeats, Together, together};
 use crate::fault::Result;
 pub use crate::record::Reading;
 use crate::record::{Manifest, Metric, Plan, RoundRow, RunInfo, Scores, Stop};
+use crate::shard::Shard;
 use crate::statistics::{Summary, summarise};
 use crate::store::{Outcome, Store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A results folder, read.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Study {
     pub notes: Vec<String>,
     /// Whether runs were scored on a development set.
     pub has_dev: bool,
+    /// The part of the plan that the folder is of.
+    pub shard: Shard,
 }
 
 /// One run and what there is of it.
@@ -38,6 +41,10 @@ pub struct Run {
     pub manifest: Option<Manifest>,
     /// Its rounds so far.
     pub rounds: Vec<RoundRow>,
+    /// Whether it is of another shard than the folder's.
+    pub elsewhere: bool,
+    /// What a guess scores: the result of a run that diverged.
+    pub guess: Scores,
 }
 
 impl Run {
@@ -57,9 +64,20 @@ impl Run {
         }
     }
 
-    /// A test score by one of the three readings.
+    /// Whether its weights became NaN or infinite.
+    pub fn diverged(&self) -> bool {
+        matches!(&self.manifest, Some(Manifest { stop: Stop::Diverged { .. }, .. }))
+    }
+
+    /// A test score by one of the three readings. A run that diverged ends with a model that is of no use: it has the score
+    /// of a guess, but for a best development round before that.
     pub fn read(&self, reading: Reading, metric: Metric, score: impl Fn(&Scores) -> Option<f64>) -> Option<f64> {
-        self.read_rows(reading, metric, |row| row.test.as_ref().and_then(&score))
+        let value = |row: &RoundRow| row.test.as_ref().and_then(&score);
+        match (self.diverged(), reading) {
+            (false, _) => self.read_rows(reading, metric, value),
+            (true, Reading::Best) if self.best(metric).is_some() => self.read_rows(reading, metric, value),
+            (true, _) => score(&self.guess),
+        }
     }
 
     /// The share of triggered test samples that a backdoor turned to its target, by one of the three readings.
@@ -67,22 +85,28 @@ impl Run {
         self.read_rows(reading, metric, |row| row.attack_success)
     }
 
-    fn read_rows(&self, reading: Reading, metric: Metric, value: impl Fn(&RoundRow) -> Option<f64>) -> Option<f64> {
-        let tested = || self.rounds.iter().filter(|row| row.test.is_some());
-        match reading {
-            Reading::Last => value(tested().next_back()?),
-            Reading::Best => {
-                let mut best: Option<(f64, &RoundRow)> = None;
-                for row in tested() {
-                    let Some(dev) = row.dev.as_ref().and_then(|dev| metric.of(dev)) else { continue };
-                    if best.is_none_or(|(highest, _)| dev > highest) {
-                        best = Some((dev, row));
-                    }
-                }
-                value(best?.1)
+    fn tested(&self) -> impl DoubleEndedIterator<Item = &RoundRow> {
+        self.rounds.iter().filter(|row| row.test.is_some())
+    }
+
+    /// The tested round with the highest development score, the first among equals.
+    fn best(&self, metric: Metric) -> Option<&RoundRow> {
+        let mut best: Option<(f64, &RoundRow)> = None;
+        for row in self.tested() {
+            let Some(dev) = row.dev.as_ref().and_then(|dev| metric.of(dev)) else { continue };
+            if best.is_none_or(|(highest, _)| dev > highest) {
+                best = Some((dev, row));
             }
+        }
+        best.map(|(_, row)| row)
+    }
+
+    fn read_rows(&self, reading: Reading, metric: Metric, value: impl Fn(&RoundRow) -> Option<f64>) -> Option<f64> {
+        match reading {
+            Reading::Last => value(self.tested().next_back()?),
+            Reading::Best => value(self.best(metric)?),
             Reading::Mean5 => {
-                let last: Vec<f64> = tested().rev().take(5).filter_map(value).collect();
+                let last: Vec<f64> = self.tested().rev().take(5).filter_map(value).collect();
                 summarise(&last).map(|s| s.mean)
             }
         }
@@ -92,7 +116,9 @@ impl Run {
 impl Study {
     /// Reads all that the folder holds; damaged files become notes.
     pub fn read(store: &Store) -> Result<Study> {
-        let (whole, scenario) = (store.plan()?, store.scenario()?);
+        let (whole, scenario, shard) = (store.plan()?, store.scenario()?, store.shard()?);
+        let taken: BTreeSet<&String> = shard.share(whole.distinct()).map(|run| &whole.runs[run].fingerprint).collect();
+        let guess = guess(&whole);
         let Together { plan, repeats, count } = together(&whole);
         let mut notes = Vec::new();
         let mut runs = Vec::with_capacity(plan.runs.len());
@@ -105,10 +131,12 @@ impl Study {
                     None
                 }
             };
-            runs.push(Run { info: info.clone(), repeat, manifest, rounds: store.rounds(&info.fingerprint)? });
+            let rounds = store.rounds(&info.fingerprint)?;
+            let elsewhere = !taken.contains(&info.fingerprint) && manifest.is_none() && rounds.is_empty();
+            runs.push(Run { info: info.clone(), repeat, manifest, rounds, elsewhere, guess });
         }
         let has_dev = runs.iter().flat_map(|run| &run.rounds).any(|row| row.dev.is_some());
-        Ok(Study { plan, whole, repeats: count, scenario, runs, notes, has_dev })
+        Ok(Study { plan, whole, repeats: count, scenario, runs, notes, has_dev, shard })
     }
 
     /// The reading that is shown first: the one that the scenario names, else the best development round where there is a
@@ -138,8 +166,8 @@ impl Study {
     pub fn chance(&self) -> Option<f64> {
         use Metric::{Accuracy, MacroF1, Uar};
         let plan = &self.plan;
-        let guess = matches!(plan.metric, Accuracy | MacroF1 | Uar) && !plan.multilabel && plan.classes > 1;
-        guess.then(|| 1.0 / plan.classes as f64)
+        let known = matches!(plan.metric, Accuracy | MacroF1 | Uar) && !plan.multilabel && plan.classes > 1;
+        known.then(|| 1.0 / plan.classes as f64)
     }
 
     /// The selection metric of a point by repeat.
@@ -160,4 +188,17 @@ impl Study {
         };
         format!("Test {} {}, {over}", self.metric(), self.reading().caption())
     }
+
+    /// Whether a run of the point diverged.
+    pub fn diverged(&self, point: usize) -> bool {
+        self.of(point).any(Run::diverged)
+    }
+}
+
+/// What a guess scores: one in the number of classes, also for top-k, whose guesses are better than that; 0 where labels are
+/// many at once. It has no loss.
+fn guess(plan: &Plan) -> Scores {
+    let level = Some(if plan.multilabel { 0.0 } else { 1.0 / plan.classes.max(1) as f64 });
+    let top_k = level.filter(|_| !plan.multilabel);
+    Scores { loss: None, accuracy: level, macro_f1: level, uar: level, top_k, worst_10: level }
 }

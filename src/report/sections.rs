@@ -3,16 +3,13 @@
 use super::html::{escape, table};
 use super::panel::{Panel, humane, strategies};
 use super::read::{Run, Study};
+use crate::fault::plural;
 use crate::record::Stop;
 use crate::statistics::{gini, summarise};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn texts(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| cell.to_string()).collect()
-}
-
-fn plural(n: usize, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// Scores of the natural clients of the test data: worst tenth, lowest, median, highest, by strategy, at the lowest and the
@@ -209,6 +206,7 @@ pub fn runs(study: &Study) -> String {
         facts.push(("fedrobust", distinct(&commit)));
         facts.push(("libtorch", distinct(&|m| m.origin.libtorch.clone())));
         facts.push(("Device", distinct(&|m| format!("{}, {}", m.origin.device, plural(m.origin.threads, "thread")))));
+        facts.push(("Machine", distinct(&|m| m.origin.machine.clone())));
         facts.push(("Time", format!("{seconds:.0} s, summed over runs")));
     }
     let facts: String = facts.iter().map(|(k, v)| format!("<dt>{k}</dt><dd>{}</dd>\n", escape(v))).collect();

@@ -3,7 +3,7 @@
 use crate::fault::Result;
 use crate::record::{Plan, RoundRow, Stop};
 use crate::store::{Outcome, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The latest test score of every run, to find the best and the worst cell.
@@ -67,16 +67,17 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Reads a results folder; a sweep may be writing there.
+    /// Reads a results folder; a sweep may be writing there. Of a shard it counts the runs of that shard.
     ///
     /// # Errors
     /// A folder that holds no results or cannot be read.
     pub fn read(folder: &Path) -> Result<Self> {
         let store = Store::read(folder)?;
         let plan = store.plan()?;
-        let (metric, under_way) = (plan.metric.names().1, store.in_use());
+        let (metric, under_way, shard) = (plan.metric.names().1, store.in_use(), store.shard()?);
+        let part = if shard.is_part() { format!(", shard {shard}") } else { String::new() };
         let mut standing = Standing {
-            name: plan.name.clone(),
+            name: format!("{}{part}", plan.name),
             runs: 0,
             finished: 0,
             diverged: 0,
@@ -89,8 +90,9 @@ impl Standing {
             metric,
             under_way,
         };
-        let (mut cells, mut seen) = (Cells::default(), BTreeSet::new());
-        for (run, info) in plan.runs.iter().enumerate().filter(|(_, info)| seen.insert(&info.fingerprint)) {
+        let mut cells = Cells::default();
+        for run in shard.share(plan.distinct()) {
+            let info = &plan.runs[run];
             let rows = store.rounds(&info.fingerprint)?;
             rows.iter().for_each(|row| cells.take(&plan, run, row));
             standing.count(store.outcome(&info.fingerprint)?, &rows, info.rounds);
@@ -188,6 +190,24 @@ mod tests {
         assert_eq!(lines[2], "rounds  162 of 187 (87 %), 4.0 a second, about 6 s left");
         assert!(lines[3].starts_with("best    0.8") && lines[4].starts_with("worst   0.8"), "{text}");
         assert_eq!(lines[5], "        (cells by test macro-F1 at each run's latest evaluation, mean over seeds)");
+    }
+
+    #[test]
+    fn a_shard_has_ended_when_its_own_runs_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake { grids: false, seeds: vec![8, 9], shard: "2/3".parse().unwrap(), ..Fake::default() };
+        // Of eight runs the second of three shards has the second, the fifth and the eighth.
+        fake.write(folder.path(), |i, manifest| [1, 4, 7].contains(&i).then_some(manifest));
+        let standing = Standing::read(folder.path()).unwrap();
+        assert!(standing.done());
+        let text = standing.text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "quickstart, shard 2/3: it has ended");
+        assert_eq!(lines[1], "runs    3 finished, 0 diverged, 0 failed, 0 under way, of 3");
+        assert_eq!(lines[2], "rounds  75 of 75 (100 %), 4.0 a second");
+        std::fs::write(folder.path().join("shard.txt"), "4/3\n").unwrap();
+        let error = Standing::read(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("shard.txt: holds \"4/3\"; allowed: K/N with K from 1 to N, for example 3/16; remove the file: the next sweep writes it anew"), "{error}");
     }
 
     #[test]

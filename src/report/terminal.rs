@@ -1,15 +1,20 @@
 //! The table for the terminal: strategies by conditions, at most 100 columns wide.
 
 use super::panel::{Panel, is_yardstick};
-use super::read::Study;
+use super::read::{Run, Study};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// Widest line.
 const WIDTH: usize = 100;
 
+/// What the mark of diverged runs means, where there are any.
+pub fn legend(study: &Study) -> &'static str {
+    if study.runs.iter().any(Run::diverged) { "; † some or all runs diverged" } else { "" }
+}
+
 /// All panels as tables, each under its title. `*` marks the best of a column, yardsticks aside.
 pub fn table(study: &Study, panels: &[Panel]) -> String {
-    let mut text = format!("{}\n* best of its column, yardsticks aside\n", study.measure());
+    let mut text = format!("{}\n* best of its column, yardsticks aside{}\n", study.measure(), legend(study));
     for panel in panels {
         for part in parts(study, panel) {
             text.push_str(&format!("\n{}\n{part}\n", panel.title));
@@ -18,7 +23,8 @@ pub fn table(study: &Study, panels: &[Panel]) -> String {
     text
 }
 
-/// Texts of a panel's cells, `[rows][columns]`, with whether each is the best of its column; `–` without a result.
+/// Texts of a panel's cells, `[rows][columns]`, with whether each is the best of its column; `–` without a result, `†` after
+/// that of runs some of which diverged.
 pub fn cells(study: &Study, panel: &Panel) -> Vec<Vec<(String, bool)>> {
     let summaries: Vec<Vec<_>> =
         panel.rows.iter().map(|row| row.points.iter().map(|p| p.and_then(|p| study.summary(p))).collect()).collect();
@@ -29,7 +35,11 @@ pub fn cells(study: &Study, panel: &Panel) -> Vec<Vec<(String, bool)>> {
         })
         .collect();
     let cell = |row: usize, c: usize| match summaries[row][c] {
-        Some(s) => (s.text(), !is_yardstick(&panel.rows[row].strategy) && s.mean == highest[c]),
+        Some(s) => {
+            let diverged = panel.rows[row].points[c].is_some_and(|point| study.diverged(point));
+            let text = s.text() + if diverged { "†" } else { "" };
+            (text, !is_yardstick(&panel.rows[row].strategy) && s.mean == highest[c])
+        }
         None => ("–".to_string(), false),
     };
     (0..panel.rows.len()).map(|row| (0..panel.columns.len()).map(|c| cell(row, c)).collect()).collect()

@@ -3,7 +3,7 @@ mod compared;
 use super::fake::{Fake, ROUNDS};
 use super::panel::Panel;
 use super::*;
-use crate::record::{Manifest, Stop};
+use crate::record::{Manifest, Reading, Stop};
 use std::fs;
 
 fn all(_: usize, manifest: Manifest) -> Option<Manifest> {
@@ -192,7 +192,7 @@ fn failed_diverged_and_unfinished_runs_are_said() {
         verdict::sentences(&study, &panels)[1..],
         [
             "1 of 12 runs are not finished and are left out: the same command goes on with them.",
-            "3 of 12 runs diverged (weights NaN or infinite): 2 of fedprox (mu 0.1), 1 of fedavg; their scores up to then are counted.",
+            "3 of 12 runs diverged (weights NaN or infinite): 2 of fedprox (mu 0.1), 1 of fedavg; each has the score of its best development round before, or of a guess without one.",
             "1 of 12 runs failed and are left out; the first: strategy = fedavg, seed 8 in round 3: out of memory."
         ]
     );
@@ -201,6 +201,46 @@ fn failed_diverged_and_unfinished_runs_are_said() {
     let page = sections::runs(&study);
     assert!(page.contains("12: 3 diverged, 1 failed, 7 finished, 1 missing"), "{page}");
     assert!(page.contains("<td class=\"word\">failed: out of memory</td>"), "{page}");
+}
+
+#[test]
+fn a_run_that_diverged_ends_as_a_guess() {
+    // Both runs of the first strategy: one after nine rounds, one before anything was scored.
+    let (_folder, mut study, panels) = study(&small(), |i, manifest| match i {
+        0 => Some(Manifest { stop: Stop::Diverged { round: 9 }, rounds: 9, ..manifest }),
+        1 => Some(Manifest { stop: Stop::Diverged { round: 1 }, rounds: 0, ..manifest }),
+        _ => Some(manifest),
+    });
+    let seventh = 1.0 / 7.0;
+    let values = |study: &Study| study.runs[..2].iter().map(|run| study.value(run)).collect::<Vec<_>>();
+    let ninth = study.runs[0].rounds[8].test.and_then(|scores| scores.macro_f1);
+    assert_eq!(values(&study), [ninth, Some(seventh)], "the best development round of nine was the last");
+    for reading in [Reading::Last, Reading::Mean5] {
+        study.plan.reading = Some(reading);
+        assert_eq!(values(&study), [Some(seventh); 2]);
+        let verdict = verdict::sentences(&study, &panels).join(" ");
+        assert!(verdict.contains("2 of fedavg; each has the score of a guess."), "{verdict}");
+    }
+    let runs = lines(tables::runs(&study).unwrap());
+    assert!(runs[1].contains(",diverged,the weights became NaN or infinite after round 9,9,,0.142857"), "{}", runs[1]);
+    let table = terminal::table(&study, &panels);
+    assert!(table.contains("\n* best of its column, yardsticks aside; † some or all runs diverged\n"), "{table}");
+    let marked: Vec<&str> = table.lines().filter(|line| line.contains('†')).skip(1).collect();
+    assert!(marked.len() == 1 && marked[0].contains("fedavg"), "{table}");
+}
+
+#[test]
+fn the_report_of_a_shard_does_not_miss_the_runs_of_others() {
+    let fake = Fake { shard: "1/2".parse().unwrap(), ..small() };
+    let (_folder, study, panels) = study(&fake, |i, manifest| (i % 2 == 0 && i > 0).then_some(manifest));
+    let sentences = verdict::sentences(&study, &panels);
+    assert_eq!(
+        sentences[sentences.len() - 2..],
+        [
+            "6 of 12 runs are of other shards than 1/2, which this folder is of: fedrobust merge brings all together.",
+            "1 of 12 runs are not finished and are left out: the same command goes on with them."
+        ]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::judgements::at_column;
 use super::panel::{Panel, is_yardstick};
-use super::read::Study;
+use super::read::{Reading, Study};
 use super::repeats::Repeats;
 use super::versus::{Group, Pair, needed_phrase, p_phrase};
 use crate::record::Stop;
@@ -44,29 +44,29 @@ fn of_column(study: &Study, panel: &Panel, column: usize) -> String {
     let Some(second) = groups.get(1) else {
         return format!("{head}, {} has {told}; there is no other strategy to compare with.", first.name);
     };
-    judged_pair(&head, &told, study.repeats, &groups, &pairs).unwrap_or_else(|| {
+    judged_pair(&head, &told, "keeps most", study.repeats, &groups, &pairs).unwrap_or_else(|| {
         let lead = first.summary().zip(second.summary()).map_or(0.0, |(a, b)| a.mean - b.mean);
         let (name, second_score) = (&first.name, score(second));
         format!("{head}, {name} is highest: {told}, {lead:.2} ahead of {} with {second_score}.", second.name)
     })
 }
 
-/// What the tests say of the first and the second; `None` where they could not be tested.
+/// What the tests say of the first and the second, the first ahead in the words of `ahead`; `None` where they could not be
+/// tested.
 pub(super) fn judged_pair(
     head: &str,
     told: &str,
+    ahead: &str,
     repeats: Repeats,
     groups: &[Group],
     pairs: &[Pair],
 ) -> Option<String> {
     let pair = pairs.iter().find(|pair| (pair.a, pair.b) == (0, 1))?;
-    let p = p_phrase(pair.corrected?, pairs.len());
+    let p = p_phrase(pair.corrected?, pair.family);
     let (first, second, lead) = (&groups[0].name, &groups[1].name, pair.paired.difference.text());
     let second_score = groups[1].summary()?.text();
     if pair.differs() {
-        return Some(format!(
-            "{head}, {first} keeps most: {told}, {lead} ahead of {second} with {second_score} ({p})."
-        ));
+        return Some(format!("{head}, {first} {ahead}: {told}, {lead} ahead of {second} with {second_score} ({p})."));
     }
     let like = |pair: &&Pair| pair.a == 0 && pair.b > 1 && !pair.differs();
     let others: Vec<&str> = pairs.iter().filter(like).map(|pair| groups[pair.b].name.as_str()).collect();
@@ -74,10 +74,14 @@ pub(super) fn judged_pair(
         [] => String::new(),
         names => format!(" Not told from {first} either: {}.", names.join(", ")),
     };
+    let (n, unit) = (pair.paired.difference.n, repeats.unit());
+    if pair.equal() {
+        return Some(format!(
+            "{head}, {first} and {second} have equal scores on all {n} paired {unit}: {told}.{others}"
+        ));
+    }
     Some(format!(
-        "{head}, no difference found: {first} with {told} and {second} with {second_score} differ by {lead} over {} paired {} ({p}); {}.{others}",
-        pair.paired.difference.n,
-        repeats.unit(),
+        "{head}, no difference found: {first} with {told} and {second} with {second_score} differ by {lead} over {n} paired {unit} ({p}); {}.{others}",
         needed_phrase(pair, repeats)
     ))
 }
@@ -95,7 +99,14 @@ fn missing(study: &Study) -> Vec<String> {
     let all = study.runs.len();
     let count = |status: &[&str]| study.runs.iter().filter(|run| status.contains(&run.status())).count();
     let mut out = Vec::new();
-    match count(&["missing", "unfinished"]) {
+    let elsewhere = study.runs.iter().filter(|run| run.elsewhere).count();
+    if elsewhere > 0 {
+        out.push(format!(
+            "{elsewhere} of {all} runs are of other shards than {}, which this folder is of: fedrobust merge brings all together.",
+            study.shard
+        ));
+    }
+    match count(&["missing", "unfinished"]) - elsewhere {
         0 => {}
         n => out
             .push(format!("{n} of {all} runs are not finished and are left out: the same command goes on with them.")),
@@ -103,8 +114,12 @@ fn missing(study: &Study) -> Vec<String> {
     match count(&["diverged"]) {
         0 => {}
         n => out.push(format!(
-            "{n} of {all} runs diverged (weights NaN or infinite): {}; their scores up to then are counted.",
-            diverged(study)
+            "{n} of {all} runs diverged (weights NaN or infinite): {}; {}.",
+            diverged(study),
+            match study.reading() {
+                Reading::Best => "each has the score of its best development round before, or of a guess without one",
+                Reading::Last | Reading::Mean5 => "each has the score of a guess",
+            }
         )),
     }
     match count(&["failed"]) {

@@ -2,7 +2,7 @@
 
 use super::repeats::{Repeat, Repeats};
 use crate::statistics::{Paired, Summary, holm, paired, seeds_needed, summarise};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Level of every test.
 pub const ALPHA: f64 = 0.05;
@@ -16,6 +16,8 @@ pub struct Group {
     pub name: String,
     /// Score by seed and fold.
     pub by_repeat: BTreeMap<Repeat, f64>,
+    /// Where its runs come from: folder and point.
+    pub points: BTreeSet<(usize, usize)>,
 }
 
 /// Two groups compared: `a − b`.
@@ -29,8 +31,8 @@ pub struct Pair {
     pub paired: Paired,
     /// p corrected for the pairs of the family, once [`correct`] was there.
     pub corrected: Option<f64>,
-    /// Level that the smallest p of its family must be below.
-    pub level: f64,
+    /// Tests that p was corrected for.
+    pub family: usize,
 }
 
 impl Group {
@@ -49,7 +51,23 @@ impl Pair {
     /// Seeds with which a difference of this size would be found; `None` above 1,000.
     pub fn needed(&self) -> Option<usize> {
         let difference = self.paired.difference;
-        seeds_needed(difference.mean, difference.sd?, self.level, POWER)
+        seeds_needed(difference.mean, difference.sd?, ALPHA / self.family as f64, POWER)
+    }
+
+    /// [`Pair::needed`] for a table.
+    pub fn needed_text(&self) -> String {
+        match (self.paired.difference.sd, self.needed()) {
+            (None, _) => "–".to_string(),
+            _ if self.equal() => "–".to_string(),
+            (_, Some(n)) => n.to_string(),
+            (_, None) => "> 1000".to_string(),
+        }
+    }
+
+    /// Whether no repeat tells the two apart.
+    pub fn equal(&self) -> bool {
+        let Summary { mean, sd, .. } = self.paired.difference;
+        mean == 0.0 && sd.is_none_or(|sd| sd == 0.0)
     }
 }
 
@@ -74,7 +92,7 @@ pub fn pairs(groups: &[Group], against: Option<&str>) -> Vec<Pair> {
             let other = &groups[b].by_repeat;
             let shared = groups[a].by_repeat.iter().filter_map(|(repeat, v)| other.get(repeat).map(|w| v - w));
             if let Some(paired) = paired(&shared.collect::<Vec<_>>()) {
-                out.push(Pair { a, b, paired, corrected: None, level: ALPHA });
+                out.push(Pair { a, b, paired, corrected: None, family: 1 });
             }
         }
     }
@@ -88,7 +106,7 @@ pub fn correct(family: &mut [&mut Pair]) {
     let Some(corrected) = holm(&p) else { return };
     for (&i, corrected) in tested.iter().zip(corrected) {
         family[i].corrected = Some(corrected);
-        family[i].level = ALPHA / tested.len() as f64;
+        family[i].family = tested.len();
     }
 }
 
@@ -97,7 +115,7 @@ pub fn p_text(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
-/// ` (p = 0.012 after Holm's correction for 6 comparisons)`.
+/// `p = 0.012 after Holm's correction for 6 comparisons`.
 pub fn p_phrase(p: f64, family: usize) -> String {
     let p = if p < 0.001 { "p < 0.001".to_string() } else { format!("p = {p:.3}") };
     match family {

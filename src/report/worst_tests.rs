@@ -3,6 +3,7 @@ use super::read::{Run, Study};
 use super::repeats::{Repeat, Together, together};
 use super::worst::{boards, table, text};
 use crate::record::*;
+use crate::shard::Shard;
 
 const ATTACKS: [&str; 7] =
     ["sign-flip", "none", "alie (z 1.5)", "min-max", "fang-trimmed-mean", "mimic (target learned)", "label-flip"];
@@ -50,7 +51,17 @@ pub(super) fn study(
     };
     let runs = runs.into_iter().map(|(point, score)| run(&plan, info(point), score)).collect();
     let Together { plan, count, .. } = together(&plan);
-    Study { whole: plan.clone(), plan, repeats: count, scenario: String::new(), runs, notes: vec![], has_dev: false }
+    let shard = Shard::WHOLE;
+    Study {
+        whole: plan.clone(),
+        plan,
+        repeats: count,
+        scenario: String::new(),
+        runs,
+        notes: vec![],
+        has_dev: false,
+        shard,
+    }
 }
 
 fn run(plan: &Plan, info: RunInfo, score: Option<f64>) -> Run {
@@ -74,7 +85,8 @@ fn run(plan: &Plan, info: RunInfo, score: Option<f64>) -> Run {
         seconds: 0.0,
     };
     let repeat = Repeat { seed: info.seed, fold: String::new() };
-    Run { info, repeat, manifest, rounds: score.map(row).into_iter().collect() }
+    let rounds = score.map(row).into_iter().collect();
+    Run { info, repeat, manifest, rounds, elsewhere: false, guess: Scores::default() }
 }
 
 fn small(score: impl Fn(&[usize]) -> Option<f64>) -> Study {

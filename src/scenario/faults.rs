@@ -2,7 +2,7 @@
 
 use super::de::Problem;
 use super::tree::Path;
-use crate::fault::Error;
+use crate::fault::{Error, plural};
 use std::fmt;
 
 /// Where a fault came from.
@@ -159,7 +159,9 @@ pub fn say(problem: &Problem, path: &Path) -> Said {
         Problem::Missing => missing(path),
         Problem::Type(found, allowed) => Said::new(format!("is {found}"), allowed.as_str(), ""),
         Problem::Range(allowed) => Said::new("is out of range", allowed.as_str(), ""),
-        Problem::Length(length, allowed) => Said::new(format!("has {length} values"), allowed.as_str(), ""),
+        Problem::Length(length, allowed) => {
+            Said::new(format!("has {}", plural(*length, "value")), allowed.as_str(), "")
+        }
         Problem::Other(text) => Said::new(format!("is refused: {}", short(text)), "", ""),
     }
 }

@@ -3,6 +3,7 @@
 use super::{CHECKPOINT, MANIFEST, MODEL, Outcome, PLAN, ROUNDS, Store, files, plan, read_bytes};
 use crate::fault::{Error, Result};
 use crate::record::{Manifest, Plan, Stop};
+use crate::shard::Shard;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -14,6 +15,8 @@ pub struct Merged {
     pub runs: usize,
     /// Finished runs (diverged ones among them) that are there now.
     pub finished: usize,
+    /// Diverged ones among them.
+    pub diverged: usize,
     /// Finished runs that were copied.
     pub copied: usize,
     /// Runs under way whose rows and checkpoint were copied, so that the merged folder goes on from them.
@@ -66,7 +69,7 @@ pub fn merge(sources: &[impl AsRef<Path>], out: &Path) -> Result<Merged> {
     }
     merged.notes.extend(machines(&whole));
     if let Some(source) = sources.first() {
-        store.write_plan(&plan, &source.scenario()?)?;
+        store.write_plan(&plan, &source.scenario()?, Shard::WHOLE)?;
     }
     for (name, found) in whole {
         take(name, &found, &store, &sources, &mut merged)?;
@@ -134,7 +137,10 @@ fn finished<'a>(name: &str, out: &'a Store, sources: &'a [Store], merged: &mut M
 fn machines(whole: &BTreeMap<&String, Vec<Found>>) -> Option<String> {
     let origin = |found: &Found| {
         let origin = &found.manifest.origin;
-        let kind = origin.device.split(':').next().unwrap_or_default().to_string();
+        let kind = match origin.device.split(':').next().unwrap_or_default() {
+            "cpu" if !origin.machine.is_empty() => &origin.machine,
+            kind => kind,
+        };
         format!("fedrobust {}, libtorch {}, {kind}", origin.version, origin.libtorch)
     };
     let origins: BTreeSet<String> = whole.values().filter_map(|found| found.first()).map(origin).collect();
@@ -149,6 +155,7 @@ fn take(name: &str, found: &[Found], out: &Store, sources: &[Store], merged: &mu
         merged.failed += 1;
     } else {
         merged.finished += 1;
+        merged.diverged += usize::from(matches!(best.manifest.stop, Stop::Diverged { .. }));
     }
     let there = std::ptr::eq(best.store, out);
     if !there {

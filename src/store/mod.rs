@@ -3,6 +3,7 @@
 //! ```text
 //! results/<scenario>/
 //!   plan.json  scenario.toml        what is to run, before the first run
+//!   shard.txt                       K/N, where the latest sweep here took a part of it only
 //!   runs/<fingerprint>/             one folder a run
 //!     rounds.csv                    one row a round, appended
 //!     checkpoint.safetensors        the state to go on from; removed at the end
@@ -35,7 +36,8 @@ pub use tensors::Tensors;
 
 use crate::fault::{Error, Result};
 use crate::record::{FORMAT, Manifest, Plan, RoundRow};
-use files::{lock, probe, replace, sweep_up, sync_names};
+use crate::shard::Shard;
+use files::{lock, probe, remove, replace, sweep_up, sync_names};
 use plan::Found;
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -43,12 +45,15 @@ use std::path::{Path, PathBuf};
 
 const PLAN: &str = "plan.json";
 const SCENARIO: &str = "scenario.toml";
+const SHARD: &str = "shard.txt";
 const RUNS: &str = "runs";
 const ROUNDS: &str = "rounds.csv";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MANIFEST: &str = "manifest.json";
 const MODEL: &str = "model.safetensors";
 const PLOTS: &str = "plots";
+/// What names the results folder.
+const OPTION: &str = "--out DIR";
 
 /// One results folder, opened to write (a sweep, locked) or to read (a report).
 #[derive(Debug)]
@@ -102,9 +107,10 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self> {
         let folder = folder.to_path_buf();
         fs::create_dir_all(folder.join(RUNS))
-            .map_err(|e| Error::io(format!("cannot make the results folder {}", folder.display()), &e))?;
-        probe(&folder)
-            .map_err(|e| Error::io(format!("cannot write to the results folder {}", folder.display()), &e))?;
+            .map_err(|e| Error::io_by(format!("cannot make the results folder {}", folder.display()), &e, OPTION))?;
+        probe(&folder).map_err(|e| {
+            Error::io_by(format!("cannot write to the results folder {}", folder.display()), &e, OPTION)
+        })?;
         let lock = lock(&folder)?;
         let mut notes = Vec::new();
         if let Found::Damaged = plan::format(&folder)? {
@@ -138,8 +144,19 @@ impl Store {
         &self.folder
     }
 
-    /// Writes what is going to run, and the resolved scenario.
-    pub fn write_plan(&self, plan: &Plan, scenario: &str) -> Result<()> {
+    /// Writes what is going to run, the resolved scenario, and the part of the runs that is taken on.
+    pub fn write_plan(&self, plan: &Plan, scenario: &str, shard: Shard) -> Result<()> {
+        let path = self.folder.join(SHARD);
+        match shard.is_part() {
+            true => replace(&path, format!("{shard}\n").as_bytes())?,
+            false => remove(&path)?,
+        }
+        // A comparison of other runs says nothing of these.
+        if self.plan().is_ok_and(|earlier| earlier != *plan) {
+            ["compare.csv", "compare.svg", "compare.png", "worst.csv"]
+                .iter()
+                .try_for_each(|name| remove(&self.folder.join(name)))?;
+        }
         replace(&self.folder.join(SCENARIO), scenario.as_bytes())?;
         replace(&self.folder.join(PLAN), json(plan)?.as_bytes())?;
         sync_names(&self.folder)
@@ -148,6 +165,25 @@ impl Store {
     /// The plan.
     pub fn plan(&self) -> Result<Plan> {
         plan::read(&self.folder)
+    }
+
+    /// The part of the plan that the latest sweep took on: everything, where the folder does not say a part.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where what it says is no part.
+    pub fn shard(&self) -> Result<Shard> {
+        let path = self.folder.join(SHARD);
+        if !path.is_file() {
+            return Ok(Shard::WHOLE);
+        }
+        let text = read_text(&path)?;
+        text.trim().parse().map_err(|allowed| {
+            Error::Invalid(format!(
+                "{}: holds {:?}; {allowed}; remove the file: the next sweep writes it anew",
+                path.display(),
+                text.trim().chars().take(40).collect::<String>()
+            ))
+        })
     }
 
     /// The text of the resolved scenario.
@@ -296,11 +332,32 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
 /// # Errors
 /// [`Error::Machine`] where it cannot be written.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(|e| Error::io(format!("cannot make {}", folder.display()), &e))?;
-    }
+    make_place(path)?;
     replace(path, bytes)?;
     Ok(path.to_path_buf())
+}
+
+/// Tries whether [`write_file`] will be able to write here, for a file that is written after long work.
+///
+/// # Errors
+/// [`Error::Machine`] where it will not.
+pub fn can_write(path: &Path) -> Result<()> {
+    make_place(path)?;
+    let failed = |e: &std::io::Error| Error::io(format!("cannot write {}", path.display()), e);
+    if path.is_dir() {
+        return Err(failed(&ErrorKind::IsADirectory.into()));
+    }
+    probe(place(path)).map_err(|e| failed(&e))
+}
+
+/// The folder of a file.
+fn place(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn make_place(path: &Path) -> Result<()> {
+    let folder = place(path);
+    fs::create_dir_all(folder).map_err(|e| Error::io(format!("cannot make {}", folder.display()), &e))
 }
 
 /// A manifest as JSON, with a hash of its text in front, so that a cut or edited one is told from a whole one.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::record::{Metric, Origin, Scores, Stop};
+use crate::shard::Shard;
 use std::fs::OpenOptions;
 use std::io::Write;
 use tch::Tensor;
@@ -68,6 +69,7 @@ fn manifest(rounds: usize) -> Manifest {
             device: "cpu".into(),
             threads: 1,
             numerics: 1,
+            machine: "x86_64 linux".into(),
         },
         seconds: 1.5,
     }
@@ -82,7 +84,7 @@ fn open() -> (tempfile::TempDir, Store) {
 #[test]
 fn a_plan_and_its_scenario_come_back() {
     let (folder, store) = open();
-    store.write_plan(&plan(), "seeds = [8]\n").unwrap();
+    store.write_plan(&plan(), "seeds = [8]\n", Shard::WHOLE).unwrap();
     let read = Store::read(folder.path()).unwrap();
     assert_eq!((read.plan().unwrap(), read.scenario().unwrap()), (plan(), "seeds = [8]\n".to_string()));
 }
@@ -317,7 +319,7 @@ fn a_damaged_plan_is_noted_and_written_anew_by_a_sweep() {
         let store = Store::open(folder.path()).unwrap();
         let note = format!("{}: was damaged and is written anew", folder.path().join(PLAN).display());
         assert_eq!(store.notes(), [note]);
-        store.write_plan(&plan(), "").unwrap();
+        store.write_plan(&plan(), "", Shard::WHOLE).unwrap();
         assert_eq!(store.plan().unwrap(), plan());
     }
 }
@@ -345,7 +347,7 @@ fn a_plan_that_does_not_hold_together_is_refused() {
     };
     let said = |plan: Plan| {
         let (folder, store) = open();
-        store.write_plan(&plan, "").unwrap();
+        store.write_plan(&plan, "", Shard::WHOLE).unwrap();
         let said = store.plan().err().map(|e| e.to_string());
         said.map(|text| text.replace(&folder.path().join(PLAN).display().to_string(), "plan"))
     };

@@ -2,7 +2,6 @@
 
 pub mod estimate;
 pub mod outline;
-pub mod shard;
 mod sources;
 pub mod study;
 pub mod wave;
@@ -16,10 +15,10 @@ use crate::lane::torch::TorchEngine;
 use crate::record::{Event, FORMAT, Manifest, Origin, Stop};
 use crate::run::world::World;
 use crate::run::{PICTURED, Run};
+use crate::shard::Shard;
 use crate::store::{Outcome, RunWriter, Store, same_result};
 use crate::strategy::Shape;
-use shard::Shard;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -78,10 +77,10 @@ struct Place {
 /// in what it returns.
 pub fn run(study: &Study, store: &Store, options: &Options, watch: &mut dyn FnMut(&Event)) -> Result<Ended> {
     estimate::budget(study, options.threads).check()?;
-    store.write_plan(&study.plan, &study.loaded.resolved)?;
+    store.write_plan(&study.plan, &study.loaded.resolved, options.shard)?;
     let mut ended = Ended { notes: store.notes().to_vec(), ..Ended::default() };
     let mut waiting = VecDeque::new();
-    for index in distinct(study).into_iter().enumerate().filter(|(i, _)| options.shard.takes(*i)).map(|(_, run)| run) {
+    for index in options.shard.share(study.plan.distinct()) {
         ended.runs += 1;
         match store.outcome(&study.plan.runs[index].fingerprint)? {
             Outcome::Whole(manifest) if !runs_again(study, store, index, &manifest) => ended.before += 1,
@@ -96,12 +95,6 @@ pub fn run(study: &Study, store: &Store, options: &Options, watch: &mut dyn FnMu
     watch(&Event::Started { runs: ended.runs, done: ended.before, rounds });
     Sweep::new(study, store, options)?.go(waiting, &mut ended, watch)?;
     Ok(ended)
-}
-
-/// The runs of a plan, each once: points that read equal data from two files have the same.
-fn distinct(study: &Study) -> Vec<usize> {
-    let mut named = BTreeSet::new();
-    (0..study.plan.runs.len()).filter(|&run| named.insert(&study.plan.runs[run].fingerprint)).collect()
 }
 
 /// A finished run is repeated in two cases: it failed (the cause may be gone), or its model is wanted only now.
@@ -124,7 +117,7 @@ struct Sweep<'a> {
     store: &'a Store,
     stop: &'a AtomicBool,
     workers: Workers,
-    threads: usize,
+    origin: Origin,
     engines: Vec<TorchEngine>,
     by_key: BTreeMap<String, usize>,
     /// Runs under way at once, and lanes that share a group on a GPU.
@@ -140,7 +133,8 @@ impl<'a> Sweep<'a> {
         let workers = Workers::new(threads)?;
         let (seats, lanes) = (budget.runs, budget.lanes);
         let stop = options.stop.as_ref();
-        Ok(Self { study, store, stop, workers, threads, engines: Vec::new(), by_key: BTreeMap::new(), seats, lanes })
+        let origin = origin(study.device(), threads);
+        Ok(Self { study, store, stop, workers, origin, engines: Vec::new(), by_key: BTreeMap::new(), seats, lanes })
     }
 
     fn go(mut self, mut waiting: VecDeque<usize>, ended: &mut Ended, watch: &mut dyn FnMut(&Event)) -> Result<()> {
@@ -303,7 +297,7 @@ impl<'a> Sweep<'a> {
             class_counts: pictured.map(World::class_counts).unwrap_or_default(),
             client_names: pictured.map(names).unwrap_or_default(),
             bytes: rows.iter().map(|row| row.bytes).sum(),
-            origin: origin(self.study.device(), self.threads),
+            origin: self.origin.clone(),
             seconds: rows.iter().map(|row| row.seconds).sum(),
         }
     }
@@ -325,5 +319,6 @@ pub fn origin(device: Device, threads: usize) -> Origin {
         device: crate::device::name(device),
         threads,
         numerics: NUMERICS,
+        machine: crate::machine::kind(),
     }
 }

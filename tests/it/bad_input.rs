@@ -272,6 +272,12 @@ fn numbers_without_measure_are_refused() {
 }
 
 #[test]
+fn one_value_is_called_one() {
+    let ran = Bench::new(TINY).ran(&["plan", "x.toml", "--set", "model.encoder={conv-gru={channels=[4]}}"]);
+    assert!(ran.err.contains("has 1 value; allowed: a list of 3 values"), "{}", ran.err);
+}
+
+#[test]
 fn what_replaces_a_choice_has_limits_too() {
     let cases = [
         (

@@ -28,6 +28,11 @@ fn a_folder_is_compared_printed_and_drawn() {
     assert_eq!(elsewhere.code, Some(0), "{}", elsewhere.err);
     assert!(elsewhere.out.starts_with("Test accuracy at the best"), "{}", elsewhere.out);
     assert!(bench.path("new/place/compare.png").exists());
+    // The same scenario again keeps the comparison; another one in this folder does not.
+    bench.run("out", &["--quiet"]);
+    assert!(bench.path("out/compare.csv").exists());
+    bench.run("out", &["--quiet", "--set", "train.rounds=2"]);
+    assert!(["csv", "svg", "png"].iter().all(|ending| !bench.path(&format!("out/compare.{ending}")).exists()));
 }
 
 #[test]

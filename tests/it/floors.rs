@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The map of `src/lib.rs`, bottom first.
 const FLOORS: &[&[&str]] = &[
-    &["fault", "seed", "record", "device", "memory"],
+    &["fault", "seed", "record", "device", "machine", "memory", "shard"],
     &["data", "metric", "statistics"],
     &["partition", "corrupt", "model", "objective", "attack", "aggregate"],
     &["lane", "strategy"],

@@ -27,7 +27,7 @@ compared to the digit: machine, libtorch and seeds are those of the baseline
     // Another digest and another score, as a bug would leave them.
     let text = bench.read("deep/x.json");
     let mut baseline: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((&baseline["reason"], &baseline["format"]), (&"the first".into(), &1.into()));
+    assert_eq!((&baseline["reason"], &baseline["format"]), (&"the first".into(), &2.into()));
     let run = &mut baseline["cells"][0]["runs"][1];
     run["digest"] = "0123456789abcdef".into();
     bench.write("deep/x.json", &baseline.to_string());
@@ -75,6 +75,12 @@ fn a_wrong_gate_is_refused_before_anything_runs() {
         "--margin NaN: is not a number above 0; allowed: for example 0.02",
     );
     assert!(!bench.path("deep").exists());
+    bench.write("file", "");
+    let ran = gate(&bench, &["--bless", "--reason", "x", "--junit", "file/x.xml"], &[]);
+    let said = "cannot make file: File exists (os error 17)\n";
+    assert_eq!((ran.code, ran.err.as_str(), bench.path("deep").exists()), (Some(3), said, false));
+    let ran = gate(&bench, &["--bless", "--reason", "x", "--markdown", "."], &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(3), "cannot write .: is a directory\n"));
     assert_eq!(gate(&bench, &["--bless", "--reason", "x"], &[]).code, Some(0));
     let other = gate(&bench, &["--set", "train.rounds=2"], &[]);
     let remedy = "a baseline answers for one scenario: make it anew with --bless --reason 'WHY'";

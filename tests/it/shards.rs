@@ -92,6 +92,28 @@ fn parts_that_disagree_are_refused_before_anything_is_copied() {
 }
 
 #[test]
+fn a_merge_says_what_diverged_and_where_processors_differ() {
+    let bench = eight();
+    bench.sweep("a", &shard(1, 2));
+    bench.sweep("b", &shard(2, 2));
+    let plan: fedrobust::record::Plan = serde_json::from_str(&bench.read("a/plan.json")).unwrap();
+    let store = fedrobust::store::Store::open(&bench.path("b")).unwrap();
+    let run = &plan.runs[1].fingerprint;
+    let fedrobust::store::Outcome::Whole(mut manifest) = store.outcome(run).unwrap() else { panic!() };
+    manifest.origin.machine = "x86_64 linux, another".into();
+    manifest.stop = fedrobust::record::Stop::Diverged { round: 3 };
+    store.run(run).unwrap().finish(&manifest).unwrap();
+    drop(store);
+    let (code, _, err) = merge(&bench, &["a", "b", "--out", "merged"]);
+    let here = fedrobust::machine::kind();
+    let mut origins = [here.as_str(), "x86_64 linux, another"];
+    origins.sort_unstable();
+    let origins = origins.map(|kind| format!("fedrobust 0.1.0, libtorch 2.11.0, {kind}")).join("; ");
+    let told = "8 of 8 runs are finished (8 copied now), 1 of them diverged, 0 failed, 0 are missing";
+    assert_eq!((code, err), (Some(0), format!("note: the runs come from different origins: {origins}\n{told}\n")));
+}
+
+#[test]
 fn folders_of_other_sweeps_are_refused() {
     let bench = eight();
     bench.sweep("a", &shard(1, 4));
@@ -117,6 +139,11 @@ fn a_shard_has_a_folder_of_its_own_and_says_how_to_go_on() {
     let said = "shard 2/3: 3 of 8 runs are done, in results/x-shards/2-of-3; when all shards are: fedrobust merge DIR… --out DIR\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), said, ""));
     assert_eq!(fs::read_dir(bench.path("results/x-shards/2-of-3/runs")).unwrap().count(), 3);
+    let watched = bench.ran(&["watch", "results/x-shards/2-of-3"]);
+    let said = "x, shard 2/3: it has ended\nruns    3 finished, 0 diverged, 0 failed, 0 under way, of 3\n";
+    assert!(watched.code == Some(0) && watched.out.starts_with(said), "{}", watched.out);
+    let report = bench.ran(&["report", "results/x-shards/2-of-3"]).out;
+    assert!(report.contains("5 of 8 runs are of other shards than 2/3, which this folder is of"), "{report}");
     let refused = bench.ran(&["run", "x.toml", "--shard", "4/3"]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.err.contains("allowed: K/N with K from 1 to N, for example 3/16"), "{}", refused.err);

@@ -110,6 +110,10 @@ fn a_reference_narrows_the_family_and_a_strict_one_widens_it() {
     let (strict, _) = holm(|o| o.strict = true);
     assert_eq!((all_pairs, some), (90, 45));
     assert!(against <= usual && usual < strict, "{against} {usual} {strict}");
+    // The six pairs of the clean cells stand in all three grids, and count once.
+    let strict = compared(&Fake::default(), |o| o.strict = true).unwrap().text;
+    assert!(strict.contains("Holm: p corrected for all 78 comparisons together\n"), "{strict}");
+    assert!(strict.contains("after Holm's correction for 78 comparisons"), "{strict}");
     let text = compared(&Fake::default(), |o| o.against = Some("fedavg".into())).unwrap().text;
     let said = "At missing modality rate 0.8, higher than fedavg: none; lower: fedprox (mu 0.1), median, trimmed-mean (f 2); no difference found: none.";
     assert!(text.contains(said), "{text}");
@@ -121,6 +125,7 @@ fn by_an_axis_strategies_are_part_of_the_condition() {
     let rows = lines(found.csv);
     assert_eq!(rows.len() - 1, 4 * 10);
     assert!(rows[1].starts_with("fedavg,label noise rate 0"), "{}", rows[1]);
+    assert!(found.text.contains(" is highest: ") && !found.text.contains("keeps most"), "{}", found.text);
 }
 
 #[test]
@@ -146,7 +151,9 @@ fn folders_are_taken_together_compared_or_refused_where_they_contradict() {
     let paths: Vec<_> = folders.iter().map(|f| f.path().to_path_buf()).collect();
     small().write(&paths[0], all);
     let of = |by: &str| compare::Options { by: by.into(), against: None, metric: None, reading: None, strict: false };
-    assert!(compare::compare(&[paths[0].clone(), paths[0].clone()], &of("strategy")).is_ok(), "equal scores agree");
+    let once = compare::compare(&paths[..1], &of("strategy")).unwrap();
+    let twice = compare::compare(&[paths[0].clone(), paths[0].join(".")], &of("strategy")).unwrap();
+    assert_eq!(twice, once, "a folder named twice is one");
 
     // Runs are made up point by point, so that another point has other scores for the same strategy.
     Fake { seeds: vec![9, 16, 24], ..small() }
@@ -167,6 +174,21 @@ fn folders_are_taken_together_compared_or_refused_where_they_contradict() {
     Fake { dev: false, ..small() }.write(&paths[1], all);
     let error = compare::compare(&paths, &of("strategy")).unwrap_err().to_string();
     assert!(error.contains("speaks of macro-F1 at the last evaluated round"), "{error}");
+}
+
+#[test]
+fn equal_scores_are_called_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    // Two strategies that always diverge at once, and two that do not.
+    small().write(folder.path(), |i, manifest| match i {
+        0..6 => Some(Manifest { stop: Stop::Diverged { round: 1 }, rounds: 0, ..manifest }),
+        _ => None,
+    });
+    let of = compare::Options { by: "strategy".into(), against: None, metric: None, reading: None, strict: false };
+    let text = compare::compare(&[folder.path().to_path_buf()], &of).unwrap().text;
+    let said =
+        "At all runs, fedavg and fedprox (mu 0.1) have equal scores on all 3 paired seeds: macro-F1 0.14 ±0.00.\n";
+    assert!(text.contains(said) && !text.contains("1000"), "{text}");
 }
 
 #[test]

@@ -14,9 +14,9 @@ impl Shard {
     /// Everything.
     pub const WHOLE: Shard = Shard { index: 1, of: 1 };
 
-    /// Whether it takes the run at this place among the distinct runs of the plan.
-    pub fn takes(self, place: usize) -> bool {
-        place % self.of == self.index - 1
+    /// What it takes of all, for example of the distinct runs of a plan: every `of`-th from the `index`-th.
+    pub fn share<T>(self, all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+        all.into_iter().skip(self.index - 1).step_by(self.of)
     }
 
     /// Whether it is a part and not everything.
@@ -53,10 +53,13 @@ mod tests {
         #[test]
         fn every_run_is_of_one_shard_and_sizes_differ_by_one_at_most(of in 1usize..20, runs in 0usize..100) {
             let shards: Vec<Shard> = (1..=of).map(|index| format!("{index}/{of}").parse().unwrap()).collect();
-            let sizes = shards.iter().map(|shard| (0..runs).filter(|&run| shard.takes(run)).count());
+            let sizes = shards.iter().map(|shard| shard.share(0..runs).count());
             let (least, most) = sizes.clone().fold((runs, 0), |(least, most), size| (least.min(size), most.max(size)));
             prop_assert_eq!(sizes.sum::<usize>(), runs);
             prop_assert!(most - least.min(most) <= 1);
+            let mut taken: Vec<usize> = shards.iter().flat_map(|shard| shard.share(0..runs)).collect();
+            taken.sort_unstable();
+            prop_assert_eq!(taken, (0..runs).collect::<Vec<_>>());
         }
     }
 
