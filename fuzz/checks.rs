@@ -2,6 +2,7 @@
 //! run of mutations in `tests/it/hostile.rs`.
 
 use fedrobust::data::{self, matrix};
+use fedrobust::gate::{Baseline, judge, show};
 use fedrobust::report::standing::Standing;
 use fedrobust::scenario::read_str;
 use fedrobust::store::{self, Store};
@@ -12,13 +13,14 @@ use std::path::{Path, PathBuf};
 pub type Check = fn(&[u8], &Path);
 
 /// All, by name.
-pub const CHECKS: [(&str, Check); 6] = [
+pub const CHECKS: [(&str, Check); 7] = [
     ("scenario", scenario),
     ("npz", npz),
     ("pickle", pickles),
     ("results", results),
     ("tensors", tensors),
     ("matrix", matrices),
+    ("baseline", baseline),
 ];
 
 /// The name of the one run of a results folder to be harmed.
@@ -62,10 +64,11 @@ pub fn pickles(bytes: &[u8], _folder: &Path) {
 pub fn results(bytes: &[u8], folder: &Path) {
     let Some((which, rest)) = bytes.split_first() else { return };
     let run = format!("runs/{RUN}");
-    match which % 4 {
+    match which % 5 {
         0 => put(folder, "plan.json", rest),
         1 => put(folder, &format!("{run}/rounds.csv"), rest),
         2 => put(folder, &format!("{run}/manifest.json"), &seal(rest)),
+        3 => put(folder, "shard.txt", rest),
         _ => put(folder, &format!("{run}/manifest.json"), rest),
     };
     let Ok(store) = Store::read(folder) else { return };
@@ -89,6 +92,14 @@ pub fn tensors(bytes: &[u8], folder: &Path) {
 pub fn matrices(bytes: &[u8], folder: &Path) {
     for name in ["x.npy", "x.csv"] {
         let _ = matrix::read(&put(folder, name, bytes));
+    }
+}
+
+/// A baseline of the gate, held against itself.
+pub fn baseline(bytes: &[u8], folder: &Path) {
+    let Ok(read) = Baseline::read(&put(folder, "baseline.json", bytes)) else { return };
+    for digests in [true, false] {
+        let _ = judge(&read, &read, digests).map(|outcome| show::markdown(&outcome, &read, &read));
     }
 }
 

@@ -22,6 +22,13 @@ use std::time::{Duration, Instant};
 /// Mutations of each reader's samples in a plain run.
 const TRIES: usize = 400;
 
+/// A baseline of two seeds.
+const BASELINE: &str = r#"{ "format": 2, "scenario": "x", "reason": "?", "metric": "macro-F1", "margin": 0.02,
+"origin": { "version": "0.1.0", "commit": null, "libtorch": "2.11.0", "device": "cpu", "threads": 2, "numerics": 2, "machine": "?" },
+"cells": [{ "label": "fedavg", "point": "00", "runs": [
+{ "seed": 1, "stop": "finished", "digest": "a", "score": 0.5, "log_loss": -0.5 },
+{ "seed": 2, "stop": "diverged in round 3", "digest": "b", "score": null, "log_loss": null }] }] }"#;
+
 /// Whole files to begin with, by reader, and a results folder that they belong to.
 struct Samples {
     bench: Bench,
@@ -54,8 +61,8 @@ impl Samples {
     fn fill(&self, folder: &Path) {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).unwrap();
-        for (which, bytes) in [(0, &self.plan), (1, &self.rows), (2, &self.manifest)] {
-            results(&[&[which], bytes.as_slice()].concat(), folder);
+        for (which, bytes) in [(0, self.plan.as_slice()), (1, &self.rows), (2, &self.manifest), (3, b"1/1\n")] {
+            results(&[&[which], bytes].concat(), folder);
         }
         fs::write(folder.join("scenario.toml"), "seeds = [1]\n").unwrap();
     }
@@ -67,8 +74,11 @@ impl Samples {
             "scenario" => vec![file("x.toml"), b"seeds = [1]\n[[grid]]\n\"train.rounds\" = [1, 2]\n".to_vec()],
             "npz" => vec![file("x.npz")],
             "pickle" => pickles(),
-            "results" => vec![led(0, &self.plan), led(1, &self.rows), led(2, &self.manifest)],
+            "results" => {
+                vec![led(0, &self.plan), led(1, &self.rows), led(2, &self.manifest), led(3, b"1/1\n")]
+            }
             "tensors" => vec![file("model")],
+            "baseline" => vec![BASELINE.as_bytes().to_vec()],
             _ => vec![file("x.npy"), b"1,2.5\n-3e7,inf\n".to_vec()],
         }
     }
@@ -234,10 +244,12 @@ fn no_reader_panics_on_spoilt_files() {
 }
 
 #[test]
-fn the_plan_that_fuzzing_begins_with_is_one() {
+fn what_fuzzing_begins_with_is_whole() {
     let bench = Bench::new(TINY);
     bench.write("out/plan.json", checks::PLAN);
     assert_eq!(fedrobust::store::Store::read(&bench.path("out")).unwrap().plan().unwrap().runs[0].fingerprint, RUN);
+    bench.write("x.json", BASELINE);
+    assert_eq!(fedrobust::gate::Baseline::read(&bench.path("x.json")).unwrap().seeds(), [1, 2]);
 }
 
 #[test]
@@ -248,7 +260,7 @@ fn a_report_of_spoilt_results_is_made_or_refused_and_never_panics() {
     let mut made = 0;
     for _ in 0..40 {
         samples.fill(&folder);
-        let mut bytes = samples.of("results")[rng.random_range(0..3)].clone();
+        let mut bytes = samples.of("results")[rng.random_range(0..4)].clone();
         // The byte that says which file it is stays.
         let mut rest = bytes.split_off(1);
         spoil(&mut rng, &mut rest);
