@@ -41,11 +41,14 @@ impl<'a> Progress<'a> {
                 self.bar.inc(1);
                 self.cells.take(self.plan, *run, row);
             }
-            Event::Ended { label, stop, .. } => {
+            Event::Ended { run, label, stop } => {
                 self.done += 1;
                 match stop {
                     Stop::Finished => {}
-                    Stop::Diverged { round } => self.bar.println(format!("diverged in round {round}: {label}")),
+                    Stop::Diverged { round } => {
+                        self.cells.forget(*run);
+                        self.bar.println(format!("diverged in round {round}: {label}"));
+                    }
                     Stop::Failed { round, message } => {
                         self.bar.println(format!("failed in round {round}: {label}: {message}"))
                     }

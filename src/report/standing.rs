@@ -21,6 +21,11 @@ impl Cells {
         }
     }
 
+    /// Forgets a run, for one that diverged: what it scored before says nothing of where it ended.
+    pub fn forget(&mut self, run: usize) {
+        self.latest.remove(&run);
+    }
+
     /// The best and the worst cell by the mean of their runs' latest scores, as `0.83 strategy = fedavg`; the first among
     /// equals. `None` before there are two cells with a score.
     pub fn ends(&self, plan: &Plan) -> Option<(String, String)> {
@@ -95,7 +100,11 @@ impl Standing {
             let info = &plan.runs[run];
             let rows = store.rounds(&info.fingerprint)?;
             rows.iter().for_each(|row| cells.take(&plan, run, row));
-            standing.count(store.outcome(&info.fingerprint)?, &rows, info.rounds);
+            let outcome = store.outcome(&info.fingerprint)?;
+            if outcome.diverged() {
+                cells.forget(run);
+            }
+            standing.count(outcome, &rows, info.rounds);
         }
         standing.ends = cells.ends(&plan);
         Ok(standing)
@@ -226,5 +235,7 @@ mod tests {
         }
         let (best, worst) = cells.ends(&plan).unwrap();
         assert_eq!((best.as_str(), worst.as_str()), ("0.700  strategy = fedprox (mu 0.1)", "0.100  strategy = median"));
+        cells.forget(2);
+        assert_eq!(cells.ends(&plan).unwrap().0, "0.500  strategy = fedavg");
     }
 }

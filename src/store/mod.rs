@@ -35,7 +35,7 @@ pub use run::RunWriter;
 pub use tensors::Tensors;
 
 use crate::fault::{Error, Result};
-use crate::record::{FORMAT, Manifest, Plan, RoundRow};
+use crate::record::{FORMAT, Manifest, Plan, RoundRow, Stop};
 use crate::shard::Shard;
 use files::{lock, probe, remove, replace, sweep_up, sync_names};
 use plan::Found;
@@ -73,6 +73,13 @@ pub enum Outcome {
     Unfinished,
     /// There is a manifest, but it cannot be trusted, for this reason; the run counts as not finished.
     Damaged(String),
+}
+
+impl Outcome {
+    /// Whether the run's weights became NaN or infinite.
+    pub fn diverged(&self) -> bool {
+        matches!(self, Outcome::Whole(manifest) if matches!(manifest.stop, Stop::Diverged { .. }))
+    }
 }
 
 /// A file that the report writes.
