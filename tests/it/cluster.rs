@@ -1,6 +1,6 @@
 //! The recipes for cluster schedulers, run here with the variables that the schedulers set.
 
-use super::support::{Bench, TINY};
+use super::support::{Bench, Ran, TINY};
 use serde_yaml_ng::Value;
 use std::path::Path;
 use std::process::Command;
@@ -52,6 +52,50 @@ fn the_cluster_recipes_run_their_shards() {
         let ran = bench.ran(&["merge", &one, &two, "--out", parts]);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         assert_eq!(bench.tables(parts), bench.tables("whole"));
+    }
+}
+
+/// Sends `slurm.sh` a signal while its sweep is at work, and prints the task's exit code and what it asked of SLURM.
+const SIGNALLED: &str = r#"
+printf '#!/bin/sh\ntrap "exit 130" TERM\necho $$ > at-work\nfor i in $(seq 200); do sleep 0.1; done\n' > sweep
+printf '#!/bin/sh\necho "$*" > asked\n' > scontrol
+chmod +x sweep scontrol
+bash "$1" x.toml &
+task=$!
+for i in $(seq 400); do [ -s at-work ] && break; sleep 0.05; done
+# scancel signals all that belongs to the task.
+if [ "$2" = TERM ]; then kill -TERM "$task" "$(cat at-work)"; else kill -s "$2" "$task"; fi
+code=0
+wait "$task" || code=$?
+echo "$code $(cat asked 2>/dev/null)"
+"#;
+
+#[test]
+fn a_task_whose_time_is_up_is_queued_again_and_a_cancelled_one_is_not() {
+    for (signal, outcome) in [("USR1", "130 requeue 7_3\n"), ("TERM", "130 \n")] {
+        let bench = Bench::new(TINY);
+        let mut shell = Command::new("bash");
+        shell.args(["-c", SIGNALLED, "signalled"]).arg(recipe("slurm.sh")).arg(signal).current_dir(bench.path("."));
+        shell.env("FEDROBUST", "./sweep").env("PATH", format!("{}:{}", bench.path("").display(), path()));
+        shell.env("SLURM_ARRAY_JOB_ID", "7").env("SLURM_ARRAY_TASK_ID", "3").env("SLURM_ARRAY_TASK_COUNT", "4");
+        let ran = Ran::from(shell.output().unwrap());
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), outcome), "{signal}: {}", ran.err);
+    }
+}
+
+#[test]
+fn slurm_itself_runs_the_array_and_queues_a_stopped_task_again() {
+    let mut check = Command::new("python3");
+    check.arg("-B").arg(recipe("try_slurm.py")).env("FEDROBUST", env!("CARGO_BIN_EXE_fedrobust"));
+    match check.output() {
+        Ok(output) => {
+            let ran = Ran::from(output);
+            match ran.code {
+                Some(77) => eprint!("{}", ran.err),
+                code => assert_eq!(code, Some(0), "{}", ran.err),
+            }
+        }
+        Err(error) => eprintln!("skipped: there is no python3 ({error})"),
     }
 }
 
