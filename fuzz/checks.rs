@@ -95,11 +95,17 @@ pub fn matrices(bytes: &[u8], folder: &Path) {
     }
 }
 
-/// A baseline of the gate, held against itself.
+/// A baseline of the gate, held against itself, against other digests, and against other seeds; every form of the answer.
 pub fn baseline(bytes: &[u8], folder: &Path) {
     let Ok(read) = Baseline::read(&put(folder, "baseline.json", bytes)) else { return };
-    for digests in [true, false] {
-        let _ = judge(&read, &read, digests).map(|outcome| show::markdown(&outcome, &read, &read));
+    let (mut other_digests, mut other_seeds) = (read.clone(), read.clone());
+    other_digests.cells.iter_mut().flat_map(|cell| &mut cell.runs).for_each(|run| run.digest.push('x'));
+    other_seeds.cells.iter_mut().flat_map(|cell| &mut cell.runs).for_each(|run| run.seed = run.seed.wrapping_add(1));
+    for (now, digests) in [(&read, true), (&read, false), (&other_digests, true), (&other_seeds, true)] {
+        let Ok(outcome) = judge(&read, now, digests) else { continue };
+        let _ = show::junit(&outcome, &read, 1.0);
+        let _ = (show::text(&outcome, &read), show::markdown(&outcome, &read, now));
+        let _ = show::annotations(&outcome, &read, "x.toml");
     }
 }
 

@@ -46,7 +46,9 @@ impl Error {
 
     /// The same where an option names the place, for example `--out DIR`.
     pub fn io_by(doing: impl Display, error: &std::io::Error, option: &str) -> Self {
-        use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        use std::io::ErrorKind::{
+            AlreadyExists, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
+        };
         let doing = doing.to_string();
         let reading = doing.starts_with("cannot read");
         let option = if option.is_empty() { String::new() } else { format!(" ({option})") };
@@ -55,7 +57,8 @@ impl Error {
             StorageFull => "; free some space and run the same command again: what is finished is kept",
             PermissionDenied if reading => "; let this user read it (chmod), or name another file",
             _ if reading => "",
-            NotADirectory => &format!("; a part of this path is a file: choose another folder{option}"),
+            // The second is what making a folder says where a file is in the way.
+            NotADirectory | AlreadyExists => &format!("; a part of this path is a file: choose another folder{option}"),
             PermissionDenied | ReadOnlyFilesystem | NotFound => &elsewhere,
             // Kernel file systems (/proc, /sys) say this; it has no kind of its own.
             _ if error.raw_os_error() == Some(1) => &elsewhere,

@@ -190,6 +190,13 @@ pub enum Stop {
     },
 }
 
+impl Stop {
+    /// Whether it ended because it diverged.
+    pub fn diverged(&self) -> bool {
+        matches!(self, Stop::Diverged { .. })
+    }
+}
+
 /// What a sweep tells whoever watches; progress bars, logs and tests listen, nothing prints inside.
 #[derive(Debug, Clone)]
 pub enum Event {

@@ -74,11 +74,10 @@ fn measure(arguments: &GateArguments, margin: f64, reason: &str) -> Result<Optio
     let options = Options { stop: stop_on_signal()?, ..Options::threads(arguments.scenario.threads()?) };
     let study = arguments.scenario.study()?;
     // Nor should a file that cannot be written in the end.
-    let baseline = arguments.bless.then_some(&arguments.baseline);
-    [arguments.junit.as_ref(), arguments.markdown.as_ref(), baseline]
-        .into_iter()
-        .flatten()
-        .try_for_each(|p| can_write(p))?;
+    match arguments.bless {
+        true => can_write(&arguments.baseline)?,
+        false => [&arguments.junit, &arguments.markdown].into_iter().flatten().try_for_each(|path| can_write(path))?,
+    }
     let aside = tempfile::tempdir().map_err(|e| Error::io("cannot make a temporary folder", &e))?;
     let store = Store::open(arguments.out.as_deref().unwrap_or(aside.path()))?;
     let mut progress = Progress::new(arguments.quiet, &study.plan);

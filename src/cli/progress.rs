@@ -46,7 +46,7 @@ impl<'a> Progress<'a> {
                 match stop {
                     Stop::Finished => {}
                     Stop::Diverged { round } => {
-                        self.cells.forget(*run);
+                        self.cells.diverged(*run);
                         self.bar.println(format!("diverged in round {round}: {label}"));
                     }
                     Stop::Failed { round, message } => {

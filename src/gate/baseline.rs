@@ -117,6 +117,10 @@ impl Baseline {
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(format) => {
+                let remedy = match format < u64::from(FORMAT) {
+                    true => "make it anew with --bless --reason 'WHY'",
+                    false => "use the fedrobust that made it, or a newer one",
+                };
                 return Err(Error::Invalid(format!(
                     "{shown}: is a baseline of format {format}, this is format {FORMAT}; {remedy}"
                 )));

@@ -267,7 +267,11 @@ fn a_baseline_is_read_as_it_was_written_and_a_damaged_one_is_refused() {
     let remedy = "take it from version control again, or make it anew with --bless --reason 'WHY'";
     assert_eq!(
         said(&text.replace("\"format\": 2", "\"format\": 9")),
-        format!("ci.json: is a baseline of format 9, this is format 2; {remedy}")
+        "ci.json: is a baseline of format 9, this is format 2; use the fedrobust that made it, or a newer one"
+    );
+    assert_eq!(
+        said(&text.replace("\"format\": 2", "\"format\": 1")),
+        "ci.json: is a baseline of format 1, this is format 2; make it anew with --bless --reason 'WHY'"
     );
     assert_eq!(said("{}"), format!("ci.json: is no baseline (it names no format); {remedy}"));
     assert_eq!(

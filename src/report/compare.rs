@@ -6,10 +6,10 @@ use super::plot::forest::{self, Block};
 use super::read::Study;
 use super::repeats::{Repeat, Repeats};
 use super::tables::csv;
-use super::verdict::judged_pair;
+use super::verdict::{judged_pair, of_diverged};
 use super::versus::{Group, Pair, correct, p_text, pairs, ranked};
 use super::{robust, terminal};
-use crate::fault::{Error, Result};
+use crate::fault::{Error, Result, plural};
 use crate::record::{Grid, Metric, Reading};
 use crate::statistics::Summary;
 use crate::store::Store;
@@ -89,7 +89,7 @@ pub fn compare(folders: &[PathBuf], options: &Options) -> Result<Comparison> {
     judge(&mut conditions, options)?;
     let measure = format!("Test {} {}", metric.names().1, reading.caption());
     Ok(Comparison {
-        text: text(&studies, &conditions, options, &measure, repeats),
+        text: text(&studies, &conditions, options, &measure, reading, repeats),
         csv: table(&conditions)?,
         figure: figure(&conditions, options, &measure)?,
     })
@@ -99,7 +99,7 @@ pub fn compare(folders: &[PathBuf], options: &Options) -> Result<Comparison> {
 fn gather(studies: &[(&Path, Study)], options: &Options, metric: Metric, reading: Reading) -> Result<Vec<Condition>> {
     let mut conditions: Vec<Condition> = Vec::new();
     let mut from: BTreeMap<(String, String, Repeat), &Path> = BTreeMap::new();
-    for (number, (folder, study)) in studies.iter().enumerate() {
+    for (folder, study) in studies {
         for (grid, cell, point) in study.plan.grids.iter().flat_map(|g| g.cells.iter().map(move |(c, p)| (g, c, *p))) {
             let Some((name, label)) = place(study, folder, grid, cell, point, &options.by) else { continue };
             let scores = study.of(point).filter_map(|run| {
@@ -112,10 +112,10 @@ fn gather(studies: &[(&Path, Study)], options: &Options, metric: Metric, reading
             });
             let groups = &mut conditions[at].groups;
             let at = groups.iter().position(|g| g.name == name).unwrap_or_else(|| {
-                groups.push(Group { name: name.clone(), by_repeat: BTreeMap::new(), points: BTreeSet::new() });
+                groups.push(Group { name: name.clone(), by_repeat: BTreeMap::new(), runs: BTreeSet::new() });
                 groups.len() - 1
             });
-            groups[at].points.insert((number, point));
+            groups[at].runs.extend(study.of(point).map(|run| run.info.fingerprint.clone()));
             for (repeat, value) in scores {
                 let earlier = groups[at].by_repeat.insert(repeat.clone(), value);
                 let other = from.insert((label.clone(), name.clone(), repeat.clone()), folder);
@@ -209,31 +209,21 @@ fn judge(conditions: &mut [Condition], options: &Options) -> Result<()> {
 /// Corrects for all comparisons together. Grids share cells, for example the clean one: a comparison that stands in several
 /// conditions counts once.
 fn correct_together(conditions: &mut [Condition]) {
-    let mut distinct: Vec<(Compared, Pair)> = Vec::new();
-    for (groups, pair) in conditions.iter().flat_map(|c| c.pairs.iter().map(|pair| (&c.groups, pair))) {
-        let of = Compared::of(groups, pair);
-        if distinct.iter().all(|(other, _)| *other != of) {
-            distinct.push((of, pair.clone()));
+    // The runs of the two, whichever stands first.
+    let of = |groups: &[Group], pair: &Pair| BTreeSet::from([pair.a, pair.b].map(|group| groups[group].runs.clone()));
+    let mut distinct: BTreeMap<BTreeSet<BTreeSet<String>>, Pair> = BTreeMap::new();
+    for Condition { groups, pairs, .. } in conditions.iter() {
+        for pair in pairs {
+            distinct.entry(of(groups, pair)).or_insert_with(|| pair.clone());
         }
     }
-    correct(&mut distinct.iter_mut().map(|(_, pair)| pair).collect::<Vec<_>>());
+    correct(&mut distinct.values_mut().collect::<Vec<_>>());
     for Condition { groups, pairs, .. } in conditions {
         for pair in pairs {
-            let of = Compared::of(groups, pair);
-            if let Some((_, same)) = distinct.iter().find(|(other, _)| *other == of) {
+            if let Some(same) = distinct.get(&of(groups, pair)) {
                 (pair.corrected, pair.family) = (same.corrected, same.family);
             }
         }
-    }
-}
-
-/// The points whose runs a pair compares.
-#[derive(PartialEq)]
-struct Compared([BTreeSet<(usize, usize)>; 2]);
-
-impl Compared {
-    fn of(groups: &[Group], pair: &Pair) -> Self {
-        Compared([pair.a, pair.b].map(|group| groups[group].points.clone()))
     }
 }
 
@@ -242,12 +232,14 @@ fn text(
     conditions: &[Condition],
     options: &Options,
     measure: &str,
+    reading: Reading,
     repeats: Repeats,
 ) -> String {
     let family = match options.strict {
         true => {
-            let count = conditions.iter().flat_map(|c| &c.pairs).map(|pair| pair.family).max().unwrap_or(0);
-            format!("for all {count} comparisons together")
+            let tested = conditions.iter().flat_map(|c| &c.pairs).filter(|pair| pair.corrected.is_some());
+            let count = tested.map(|pair| format!("{} ", pair.family)).next().unwrap_or_default();
+            format!("for all {count}comparisons together")
         }
         false => "for the comparisons of each condition".to_string(),
     };
@@ -257,6 +249,10 @@ fn text(
          flip: exact sign-flip test, not corrected; needs: {more} that would find such a difference in 80 % of studies\n",
         options.by
     );
+    let diverged = studies.iter().flat_map(|(_, study)| &study.runs).filter(|run| run.diverged()).count();
+    if diverged > 0 {
+        text += &format!("{} diverged (weights NaN or infinite): {}\n", plural(diverged, "run"), of_diverged(reading));
+    }
     for condition in conditions {
         text.push_str(&format!(
             "\n{}\n{}\n{}\n",
@@ -316,7 +312,11 @@ fn sentence(condition: &Condition, options: &Options, measure: &str, repeats: Re
     let head = format!("At {label}");
     let score = |group: &Group| group.summary().map(|s| s.text()).unwrap_or_default();
     let Some(first) = groups.first() else { return format!("{head}, no run has a result.") };
-    let Some(pair) = pairs.first() else { return format!("{head}, nothing shares a seed with {}.", first.name) };
+    let Some(pair) = pairs.first() else {
+        let why =
+            if groups.len() == 1 { "there is nothing to compare it with" } else { "it shares no seed with another" };
+        return format!("{head}, {} has {}; {why}.", first.name, score(first));
+    };
     if pair.corrected.is_none() {
         return format!("{head}, {} is highest with {}; one seed says nothing about chance.", first.name, score(first));
     }

@@ -8,15 +8,14 @@ use super::{fairness, robust};
 use crate::fault::Result;
 use crate::statistics::Summary;
 use crate::store::number;
-use std::collections::BTreeSet;
 
 /// The strategies that compete at a column of a panel, by falling mean, and all pairs of them, corrected as one family.
 pub fn at_column(study: &Study, panel: &Panel, column: usize) -> (Vec<Group>, Vec<Pair>) {
     let rivals = panel.rows.iter().filter(|row| !is_yardstick(&row.strategy));
     let of = |row: &Row| {
         let point = row.points[column]?;
-        let points = BTreeSet::from([(0, point)]);
-        Some(Group { name: row.strategy.clone(), by_repeat: study.by_repeat(point), points })
+        let runs = study.of(point).map(|run| run.info.fingerprint.clone()).collect();
+        Some(Group { name: row.strategy.clone(), by_repeat: study.by_repeat(point), runs })
     };
     let groups = ranked(rivals.filter_map(of).collect());
     let mut pairs = pairs(&groups, None);

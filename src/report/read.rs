@@ -43,8 +43,8 @@ pub struct Run {
     pub rounds: Vec<RoundRow>,
     /// Whether it is of another shard than the folder's.
     pub elsewhere: bool,
-    /// What a guess scores: the result of a run that diverged.
-    pub guess: Scores,
+    /// Whether the study has development scores, so that a best round is asked for.
+    pub has_dev: bool,
 }
 
 impl Run {
@@ -66,17 +66,19 @@ impl Run {
 
     /// Whether its weights became NaN or infinite.
     pub fn diverged(&self) -> bool {
-        matches!(&self.manifest, Some(Manifest { stop: Stop::Diverged { .. }, .. }))
+        self.manifest.as_ref().is_some_and(|manifest| manifest.stop.diverged())
     }
 
-    /// A test score by one of the three readings. A run that diverged ends with a model that is of no use: it has the score
-    /// of a guess, but for a best development round before that.
+    /// A test score by one of the three readings. A run that diverged ends with a model that is of no use: it scores 0,
+    /// but for a best development round before that.
     pub fn read(&self, reading: Reading, metric: Metric, score: impl Fn(&Scores) -> Option<f64>) -> Option<f64> {
         let value = |row: &RoundRow| row.test.as_ref().and_then(&score);
         match (self.diverged(), reading) {
             (false, _) => self.read_rows(reading, metric, value),
-            (true, Reading::Best) if self.best(metric).is_some() => self.read_rows(reading, metric, value),
-            (true, _) => score(&self.guess),
+            (true, Reading::Best) if !self.has_dev || self.best(metric).is_some() => {
+                self.read_rows(reading, metric, value)
+            }
+            (true, _) => score(&NOTHING),
         }
     }
 
@@ -118,7 +120,6 @@ impl Study {
     pub fn read(store: &Store) -> Result<Study> {
         let (whole, scenario, shard) = (store.plan()?, store.scenario()?, store.shard()?);
         let taken: BTreeSet<&String> = shard.share(whole.distinct()).map(|run| &whole.runs[run].fingerprint).collect();
-        let guess = guess(&whole);
         let Together { plan, repeats, count } = together(&whole);
         let mut notes = Vec::new();
         let mut runs = Vec::with_capacity(plan.runs.len());
@@ -132,10 +133,11 @@ impl Study {
                 }
             };
             let rounds = store.rounds(&info.fingerprint)?;
-            let elsewhere = !taken.contains(&info.fingerprint) && manifest.is_none() && rounds.is_empty();
-            runs.push(Run { info: info.clone(), repeat, manifest, rounds, elsewhere, guess });
+            let elsewhere = !taken.contains(&info.fingerprint) && manifest.is_none();
+            runs.push(Run { info: info.clone(), repeat, manifest, rounds, elsewhere, has_dev: false });
         }
         let has_dev = runs.iter().flat_map(|run| &run.rounds).any(|row| row.dev.is_some());
+        runs.iter_mut().for_each(|run| run.has_dev = has_dev);
         Ok(Study { plan, whole, repeats: count, scenario, runs, notes, has_dev, shard })
     }
 
@@ -195,10 +197,12 @@ impl Study {
     }
 }
 
-/// What a guess scores: one in the number of classes, also for top-k, whose guesses are better than that; 0 where labels are
-/// many at once. It has no loss.
-fn guess(plan: &Plan) -> Scores {
-    let level = Some(if plan.multilabel { 0.0 } else { 1.0 / plan.classes.max(1) as f64 });
-    let top_k = level.filter(|_| !plan.multilabel);
-    Scores { loss: None, accuracy: level, macro_f1: level, uar: level, top_k, worst_10: level }
-}
+/// What a model scores that predicts nothing: a sample with a NaN logit counts as wrong. It has no loss.
+const NOTHING: Scores = Scores {
+    loss: None,
+    accuracy: Some(0.0),
+    macro_f1: Some(0.0),
+    uar: Some(0.0),
+    top_k: Some(0.0),
+    worst_10: Some(0.0),
+};

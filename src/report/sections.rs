@@ -185,7 +185,8 @@ pub fn runs(study: &Study) -> String {
     let seeds: Vec<String> = plan.seeds.iter().map(u64::to_string).collect();
     let manifests: Vec<_> = study.runs.iter().filter_map(|run| run.manifest.as_ref()).collect();
     let distinct = |text: &dyn Fn(&crate::record::Manifest) -> String| {
-        manifests.iter().map(|m| text(m)).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
+        let texts = manifests.iter().map(|m| text(m)).filter(|text| !text.is_empty()).collect::<BTreeSet<_>>();
+        texts.into_iter().collect::<Vec<_>>().join("; ")
     };
     let seconds: f64 = manifests.iter().map(|m| m.seconds).sum();
     let mut facts = vec![
@@ -206,7 +207,8 @@ pub fn runs(study: &Study) -> String {
         facts.push(("fedrobust", distinct(&commit)));
         facts.push(("libtorch", distinct(&|m| m.origin.libtorch.clone())));
         facts.push(("Device", distinct(&|m| format!("{}, {}", m.origin.device, plural(m.origin.threads, "thread")))));
-        facts.push(("Machine", distinct(&|m| m.origin.machine.clone())));
+        // Folders of older versions do not name it.
+        facts.extend(Some(("Machine", distinct(&|m| m.origin.machine.clone()))).filter(|(_, text)| !text.is_empty()));
         facts.push(("Time", format!("{seconds:.0} s, summed over runs")));
     }
     let facts: String = facts.iter().map(|(k, v)| format!("<dt>{k}</dt><dd>{}</dd>\n", escape(v))).collect();
@@ -228,8 +230,9 @@ fn troubled(study: &Study) -> String {
 
 /// The command and the resolved scenario.
 pub fn reproduce(study: &Study) -> String {
+    let shard = if study.shard.is_part() { format!(" --shard {}", study.shard) } else { String::new() };
     format!(
-        "<p>Save the scenario below as <code>{name}.toml</code>, then:</p>\n<pre>fedrobust run {name}.toml</pre>\n\
+        "<p>Save the scenario below as <code>{name}.toml</code>, then:</p>\n<pre>fedrobust run {name}.toml{shard}</pre>\n\
          <details>\n<summary>The scenario, with all defaults</summary>\n<pre>{}</pre>\n</details>\n",
         escape(&study.scenario),
         name = escape(&study.plan.name)

@@ -21,9 +21,9 @@ impl Cells {
         }
     }
 
-    /// Forgets a run, for one that diverged: what it scored before says nothing of where it ended.
-    pub fn forget(&mut self, run: usize) {
-        self.latest.remove(&run);
+    /// Takes in that a run diverged: it scores 0, whatever it scored before.
+    pub fn diverged(&mut self, run: usize) {
+        self.latest.insert(run, 0.0);
     }
 
     /// The best and the worst cell by the mean of their runs' latest scores, as `0.83 strategy = fedavg`; the first among
@@ -102,7 +102,7 @@ impl Standing {
             rows.iter().for_each(|row| cells.take(&plan, run, row));
             let outcome = store.outcome(&info.fingerprint)?;
             if outcome.diverged() {
-                cells.forget(run);
+                cells.diverged(run);
             }
             standing.count(outcome, &rows, info.rounds);
         }
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(lines[0], "quickstart: no sweep is running: the command that began it goes on");
         assert_eq!(lines[1], "runs    5 finished, 1 diverged, 1 failed, 0 under way, of 8");
         assert_eq!(lines[2], "rounds  162 of 187 (87 %), 4.0 a second, about 6 s left");
-        assert!(lines[3].starts_with("best    0.8") && lines[4].starts_with("worst   0.8"), "{text}");
+        assert!(lines[3].starts_with("best    0.8") && lines[4].starts_with("worst   0.4"), "{text}");
         assert_eq!(lines[5], "        (cells by test macro-F1 at each run's latest evaluation, mean over seeds)");
     }
 
@@ -235,7 +235,8 @@ mod tests {
         }
         let (best, worst) = cells.ends(&plan).unwrap();
         assert_eq!((best.as_str(), worst.as_str()), ("0.700  strategy = fedprox (mu 0.1)", "0.100  strategy = median"));
-        cells.forget(2);
-        assert_eq!(cells.ends(&plan).unwrap().0, "0.500  strategy = fedavg");
+        cells.diverged(2);
+        let (best, worst) = cells.ends(&plan).unwrap();
+        assert_eq!((best.as_str(), worst.as_str()), ("0.500  strategy = fedavg", "0.000  strategy = fedprox (mu 0.1)"));
     }
 }

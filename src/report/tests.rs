@@ -192,7 +192,7 @@ fn failed_diverged_and_unfinished_runs_are_said() {
         verdict::sentences(&study, &panels)[1..],
         [
             "1 of 12 runs are not finished and are left out: the same command goes on with them.",
-            "3 of 12 runs diverged (weights NaN or infinite): 2 of fedprox (mu 0.1), 1 of fedavg; each has the score of its best development round before, or of a guess without one.",
+            "3 of 12 runs diverged (weights NaN or infinite): 2 of fedprox (mu 0.1), 1 of fedavg; each has the score of its best development round before, or 0 without one.",
             "1 of 12 runs failed and are left out; the first: strategy = fedavg, seed 8 in round 3: out of memory."
         ]
     );
@@ -204,25 +204,24 @@ fn failed_diverged_and_unfinished_runs_are_said() {
 }
 
 #[test]
-fn a_run_that_diverged_ends_as_a_guess() {
+fn a_run_that_diverged_scores_nothing_at_its_end() {
     // Both runs of the first strategy: one after nine rounds, one before anything was scored.
     let (_folder, mut study, panels) = study(&small(), |i, manifest| match i {
         0 => Some(Manifest { stop: Stop::Diverged { round: 9 }, rounds: 9, ..manifest }),
         1 => Some(Manifest { stop: Stop::Diverged { round: 1 }, rounds: 0, ..manifest }),
         _ => Some(manifest),
     });
-    let seventh = 1.0 / 7.0;
     let values = |study: &Study| study.runs[..2].iter().map(|run| study.value(run)).collect::<Vec<_>>();
     let ninth = study.runs[0].rounds[8].test.and_then(|scores| scores.macro_f1);
-    assert_eq!(values(&study), [ninth, Some(seventh)], "the best development round of nine was the last");
+    assert_eq!(values(&study), [ninth, Some(0.0)], "the best development round of nine was the last");
     for reading in [Reading::Last, Reading::Mean5] {
         study.plan.reading = Some(reading);
-        assert_eq!(values(&study), [Some(seventh); 2]);
+        assert_eq!(values(&study), [Some(0.0); 2]);
         let verdict = verdict::sentences(&study, &panels).join(" ");
-        assert!(verdict.contains("2 of fedavg; each has the score of a guess."), "{verdict}");
+        assert!(verdict.contains("2 of fedavg; each scores 0."), "{verdict}");
     }
     let runs = lines(tables::runs(&study).unwrap());
-    assert!(runs[1].contains(",diverged,the weights became NaN or infinite after round 9,9,,0.142857"), "{}", runs[1]);
+    assert!(runs[1].contains(",diverged,the weights became NaN or infinite after round 9,9,,0,0,0"), "{}", runs[1]);
     let table = terminal::table(&study, &panels);
     assert!(table.contains("\n* best of its column, yardsticks aside; † some or all runs diverged\n"), "{table}");
     let marked: Vec<&str> = table.lines().filter(|line| line.contains('†')).skip(1).collect();
@@ -230,9 +229,21 @@ fn a_run_that_diverged_ends_as_a_guess() {
 }
 
 #[test]
+fn without_a_development_set_a_diverged_run_has_no_best_round_either() {
+    let fake = Fake { dev: false, ..small() };
+    let (_folder, study, _) =
+        study(&fake, |_, manifest| Some(Manifest { stop: Stop::Diverged { round: 9 }, rounds: 9, ..manifest }));
+    let read = |reading| study.runs[0].read(reading, study.plan.metric, |scores| scores.macro_f1);
+    assert_eq!((read(Reading::Best), read(Reading::Last)), (None, Some(0.0)));
+}
+
+#[test]
 fn the_report_of_a_shard_does_not_miss_the_runs_of_others() {
     let fake = Fake { shard: "1/2".parse().unwrap(), ..small() };
-    let (_folder, study, panels) = study(&fake, |i, manifest| (i % 2 == 0 && i > 0).then_some(manifest));
+    let (folder, study, panels) = study(&fake, |i, manifest| (i % 2 == 0 && i > 0).then_some(manifest));
+    write(folder.path()).unwrap();
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("fedrobust run quickstart.toml --shard 1/2</pre>"));
     let sentences = verdict::sentences(&study, &panels);
     assert_eq!(
         sentences[sentences.len() - 2..],

@@ -62,7 +62,7 @@ pub(super) fn judged_pair(
     pairs: &[Pair],
 ) -> Option<String> {
     let pair = pairs.iter().find(|pair| (pair.a, pair.b) == (0, 1))?;
-    let p = p_phrase(pair.corrected?, pair.family);
+    let p = p_phrase(pair)?;
     let (first, second, lead) = (&groups[0].name, &groups[1].name, pair.paired.difference.text());
     let second_score = groups[1].summary()?.text();
     if pair.differs() {
@@ -77,7 +77,7 @@ pub(super) fn judged_pair(
     let (n, unit) = (pair.paired.difference.n, repeats.unit());
     if pair.equal() {
         return Some(format!(
-            "{head}, {first} and {second} have equal scores on all {n} paired {unit}: {told}.{others}"
+            "{head}, {first} and {second} have equal scores on all {n} paired {unit} ({first}: {told}).{others}"
         ));
     }
     Some(format!(
@@ -116,10 +116,7 @@ fn missing(study: &Study) -> Vec<String> {
         n => out.push(format!(
             "{n} of {all} runs diverged (weights NaN or infinite): {}; {}.",
             diverged(study),
-            match study.reading() {
-                Reading::Best => "each has the score of its best development round before, or of a guess without one",
-                Reading::Last | Reading::Mean5 => "each has the score of a guess",
-            }
+            of_diverged(study.reading())
         )),
     }
     match count(&["failed"]) {
@@ -134,6 +131,14 @@ fn missing(study: &Study) -> Vec<String> {
         }
     }
     out
+}
+
+/// What a run that diverged has by a reading.
+pub(super) fn of_diverged(reading: Reading) -> &'static str {
+    match reading {
+        Reading::Best => "each has the score of its best development round before, or 0 without one",
+        Reading::Last | Reading::Mean5 => "each scores 0",
+    }
 }
 
 /// `3 of fedavg, 1 of median`: runs that diverged, most first.

@@ -16,8 +16,8 @@ pub struct Group {
     pub name: String,
     /// Score by seed and fold.
     pub by_repeat: BTreeMap<Repeat, f64>,
-    /// Where its runs come from: folder and point.
-    pub points: BTreeSet<(usize, usize)>,
+    /// Fingerprints of its runs.
+    pub runs: BTreeSet<String>,
 }
 
 /// Two groups compared: `a − b`.
@@ -115,13 +115,14 @@ pub fn p_text(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
-/// `p = 0.012 after Holm's correction for 6 comparisons`.
-pub fn p_phrase(p: f64, family: usize) -> String {
+/// `p = 0.012 after Holm's correction for 6 comparisons`; `None` before a test was corrected.
+pub fn p_phrase(pair: &Pair) -> Option<String> {
+    let p = pair.corrected?;
     let p = if p < 0.001 { "p < 0.001".to_string() } else { format!("p = {p:.3}") };
-    match family {
-        1 => format!("{p}, paired t-test"),
+    Some(match pair.family {
+        1 => format!("{p}, {}", pair.paired.test()),
         n => format!("{p} after Holm's correction for {n} comparisons"),
-    }
+    })
 }
 
 /// `about 12 seeds`, `more than 1,000 seeds`: what finding a difference of this size would take.

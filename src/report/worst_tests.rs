@@ -86,7 +86,7 @@ fn run(plan: &Plan, info: RunInfo, score: Option<f64>) -> Run {
     };
     let repeat = Repeat { seed: info.seed, fold: String::new() };
     let rounds = score.map(row).into_iter().collect();
-    Run { info, repeat, manifest, rounds, elsewhere: false, guess: Scores::default() }
+    Run { info, repeat, manifest, rounds, elsewhere: false, has_dev: false }
 }
 
 fn small(score: impl Fn(&[usize]) -> Option<f64>) -> Study {

@@ -40,7 +40,7 @@ impl Run {
     /// Whether the round just absorbed is evaluated.
     pub(super) fn is_due(&self) -> bool {
         let due = self.round.is_multiple_of(self.spec.every) || self.stop == Some(Stop::Finished);
-        due && !matches!(self.stop, Some(Stop::Diverged { .. }))
+        due && !self.stop.as_ref().is_some_and(Stop::diverged)
     }
 
     /// The models that predict together: the global one, or the voters.

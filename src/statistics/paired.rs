@@ -11,10 +11,22 @@ const EXACT: usize = 16;
 pub struct Paired {
     /// The differences: number, mean, deviation, 95 % interval.
     pub difference: Summary,
-    /// Two-sided p of the paired t-test, not corrected; `None` for one seed.
+    /// Two-sided p of [`Paired::test`], not corrected; `None` for one seed.
     pub p: Option<f64>,
     /// Two-sided p of the exact sign-flip test; `None` for one seed or more than 16. At least `2 / 2ⁿ`.
     pub flip: Option<f64>,
+}
+
+impl Paired {
+    /// The test that gives p: `paired t-test`, or `sign-flip test` where all differences are equal.
+    pub fn test(&self) -> &'static str {
+        if flat(&self.difference) { "sign-flip test" } else { "paired t-test" }
+    }
+}
+
+/// Whether all differences are equal. The mean of equal numbers may be off by rounding, and so may be a deviation that is 0.
+fn flat(difference: &Summary) -> bool {
+    difference.sd.is_some_and(|sd| sd <= 1e-12 * difference.mean.abs())
 }
 
 /// Compares by the differences `d` of paired seeds: mean, interval, and the paired t-test `t = d̄ / (s / √n)` with `n − 1`
@@ -24,7 +36,7 @@ pub struct Paired {
 /// Wilcoxon tests cannot go below `2 / 2ⁿ`, 0.25 for three seeds and 0.06 for five. Its price is the assumption that
 /// differences are about normal; for scores over seeds Colas, Sigaud and Oudeyer (2019, arXiv:1904.06979) found its error
 /// rates near the nominal ones even for small n, where bootstrap tests were far off. Where all differences are equal there is no
-/// spread to judge by, and the sign-flip test takes its place.
+/// spread to judge by, and the sign-flip test takes its place; where all are 0, p is 1.
 ///
 /// By hand: 0.1, 0.2 and 0.3 have mean 0.2 and deviation 0.1, so t = 2 √3 = 3.464 and p = 0.0742.
 pub fn paired(differences: &[f64]) -> Option<Paired> {
@@ -32,10 +44,8 @@ pub fn paired(differences: &[f64]) -> Option<Paired> {
     let flip = sign_flip(differences);
     let p = match difference.sd {
         None => None,
-        // The mean of equal numbers may be off by rounding, and so may be a deviation that is 0.
-        Some(sd) if sd <= 1e-12 * difference.mean.abs() || sd == 0.0 => {
-            flip.or(Some(2f64.powi(1 - difference.n.min(1000) as i32)))
-        }
+        Some(0.0) if difference.mean == 0.0 => Some(1.0),
+        Some(_) if flat(&difference) => flip.or(Some(2f64.powi(1 - difference.n.min(1000) as i32))),
         Some(sd) => {
             let t = difference.mean.abs() / (sd / (difference.n as f64).sqrt());
             Some((2.0 * StudentsT::new(0.0, 1.0, (difference.n - 1) as f64).ok()?.sf(t)).min(1.0))

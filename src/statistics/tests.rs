@@ -102,8 +102,9 @@ fn what_has_no_answer_gets_none() {
 #[test]
 fn equal_differences_leave_the_judgement_to_their_signs() {
     let found = paired(&[0.1, 0.1, 0.1]).unwrap();
-    assert_eq!((found.p, found.flip), (Some(0.25), Some(0.25)));
-    assert_eq!(paired(&[0.0, 0.0]).unwrap().p, Some(1.0));
+    assert_eq!((found.p, found.flip, found.test()), (Some(0.25), Some(0.25), "sign-flip test"));
+    assert_eq!(paired(&[0.1, 0.2, 0.3]).unwrap().test(), "paired t-test");
+    assert_eq!((paired(&[0.0, 0.0]).unwrap().p, paired(&[0.0; 17]).unwrap().p), (Some(1.0), Some(1.0)));
 }
 
 #[test]

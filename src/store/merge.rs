@@ -2,7 +2,7 @@
 
 use super::{CHECKPOINT, MANIFEST, MODEL, Outcome, PLAN, ROUNDS, Store, files, plan, read_bytes};
 use crate::fault::{Error, Result};
-use crate::record::{Manifest, Plan, Stop};
+use crate::record::{Manifest, Origin, Plan, Stop};
 use crate::shard::Shard;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -135,15 +135,17 @@ fn finished<'a>(name: &str, out: &'a Store, sources: &'a [Store], merged: &mut M
 
 /// Says that runs come from machines or versions that differ.
 fn machines(whole: &BTreeMap<&String, Vec<Found>>) -> Option<String> {
-    let origin = |found: &Found| {
-        let origin = &found.manifest.origin;
+    let origins = || whole.values().filter_map(|found| found.first()).map(|found| &found.manifest.origin);
+    // Runs of older versions do not name their processor, which then cannot be told from another.
+    let named = origins().all(|origin| !origin.machine.is_empty());
+    let origin = |origin: &Origin| {
         let kind = match origin.device.split(':').next().unwrap_or_default() {
-            "cpu" if !origin.machine.is_empty() => &origin.machine,
+            "cpu" if named => &origin.machine,
             kind => kind,
         };
         format!("fedrobust {}, libtorch {}, {kind}", origin.version, origin.libtorch)
     };
-    let origins: BTreeSet<String> = whole.values().filter_map(|found| found.first()).map(origin).collect();
+    let origins: BTreeSet<String> = origins().map(origin).collect();
     let list: Vec<String> = origins.into_iter().collect();
     (list.len() > 1).then(|| format!("the runs come from different origins: {}", list.join("; ")))
 }
@@ -155,7 +157,7 @@ fn take(name: &str, found: &[Found], out: &Store, sources: &[Store], merged: &mu
         merged.failed += 1;
     } else {
         merged.finished += 1;
-        merged.diverged += usize::from(matches!(best.manifest.stop, Stop::Diverged { .. }));
+        merged.diverged += usize::from(best.manifest.stop.diverged());
     }
     let there = std::ptr::eq(best.store, out);
     if !there {

@@ -35,7 +35,7 @@ pub use run::RunWriter;
 pub use tensors::Tensors;
 
 use crate::fault::{Error, Result};
-use crate::record::{FORMAT, Manifest, Plan, RoundRow, Stop};
+use crate::record::{FORMAT, Manifest, Plan, RoundRow};
 use crate::shard::Shard;
 use files::{lock, probe, remove, replace, sweep_up, sync_names};
 use plan::Found;
@@ -78,7 +78,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the run's weights became NaN or infinite.
     pub fn diverged(&self) -> bool {
-        matches!(self, Outcome::Whole(manifest) if matches!(manifest.stop, Stop::Diverged { .. }))
+        matches!(self, Outcome::Whole(manifest) if manifest.stop.diverged())
     }
 }
 
@@ -159,7 +159,7 @@ impl Store {
             false => remove(&path)?,
         }
         // A comparison of other runs says nothing of these.
-        if self.plan().is_ok_and(|earlier| earlier != *plan) {
+        if !self.plan().is_ok_and(|earlier| earlier == *plan) {
             ["compare.csv", "compare.svg", "compare.png", "worst.csv"]
                 .iter()
                 .try_for_each(|name| remove(&self.folder.join(name)))?;

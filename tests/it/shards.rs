@@ -108,9 +108,18 @@ fn a_merge_says_what_diverged_and_where_processors_differ() {
     let here = fedrobust::machine::kind();
     let mut origins = [here.as_str(), "x86_64 linux, another"];
     origins.sort_unstable();
-    let origins = origins.map(|kind| format!("fedrobust 0.1.0, libtorch 2.11.0, {kind}")).join("; ");
+    let origins = origins
+        .map(|kind| format!("fedrobust {}, libtorch {}, {kind}", manifest.origin.version, manifest.origin.libtorch))
+        .join("; ");
     let told = "8 of 8 runs are finished (8 copied now), 1 of them diverged, 0 failed, 0 are missing";
     assert_eq!((code, err), (Some(0), format!("note: the runs come from different origins: {origins}\n{told}\n")));
+    // What an older version wrote names no processor, which then is not told from another.
+    manifest.origin.machine.clear();
+    let store = fedrobust::store::Store::open(&bench.path("b")).unwrap();
+    store.run(run).unwrap().finish(&manifest).unwrap();
+    drop(store);
+    let (code, _, err) = merge(&bench, &["a", "b", "--out", "unnamed"]);
+    assert_eq!((code, err), (Some(0), format!("{told}\n")));
 }
 
 #[test]

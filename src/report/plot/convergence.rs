@@ -1,7 +1,7 @@
 //! The metric against the round: one panel for the clean condition and one for the worst of each grid.
 
 use super::super::panel::{Panel, is_yardstick};
-use super::super::read::Study;
+use super::super::read::{Run, Study};
 use super::axes::{Axes, score_range, ticks};
 use super::{Figure, MOST, Source, curve, layout, numbered, reach};
 use crate::fault::Result;
@@ -100,8 +100,10 @@ fn figure(source: &Source, conditions: &[Condition], name: String) -> Result<Fig
     };
     let grids = source.panels.iter().any(|panel| panel.numbers.as_ref().is_some_and(|n| n.len() > 1));
     let ends = if grids { ", at the lowest and the highest value of each grid" } else { "" };
+    let diverged = source.study.runs.iter().any(Run::diverged);
+    let diverged = if diverged { " A run that diverged counts up to its last evaluation." } else { "" };
     let caption = format!(
-        "Convergence. Test {} after each evaluated round, {over}{ends}.{}{} Vertical axes from {} to {}.",
+        "Convergence. Test {} after each evaluated round, {over}{ends}.{diverged}{}{} Vertical axes from {} to {}.",
         study.metric(),
         source.band_caption(),
         source.chance_caption(),

@@ -165,6 +165,8 @@ fn folders_are_taken_together_compared_or_refused_where_they_contradict() {
     assert!(said.ends_with("compare them with --by folder, or give folders that do not overlap"), "{said}");
     let rows = lines(compare::compare(&paths, &of("folder")).unwrap().csv);
     assert_eq!(rows.len() - 1, 4, "a pair of folders for each strategy");
+    let alone = compare::compare(&paths[..1], &of("folder")).unwrap().text;
+    assert!(alone.contains("; there is nothing to compare it with.\n"), "{alone}");
     assert!(
         rows[1].starts_with("fedavg,") && rows[1].split(',').nth(3) == Some("2"),
         "two seeds are shared: {}",
@@ -178,17 +180,21 @@ fn folders_are_taken_together_compared_or_refused_where_they_contradict() {
 
 #[test]
 fn equal_scores_are_called_equal() {
-    let folder = tempfile::tempdir().unwrap();
-    // Two strategies that always diverge at once, and two that do not.
-    small().write(folder.path(), |i, manifest| match i {
-        0..6 => Some(Manifest { stop: Stop::Diverged { round: 1 }, rounds: 0, ..manifest }),
-        _ => None,
-    });
-    let of = compare::Options { by: "strategy".into(), against: None, metric: None, reading: None, strict: false };
-    let text = compare::compare(&[folder.path().to_path_buf()], &of).unwrap().text;
-    let said =
-        "At all runs, fedavg and fedprox (mu 0.1) have equal scores on all 3 paired seeds: macro-F1 0.14 ±0.00.\n";
-    assert!(text.contains(said) && !text.contains("1000"), "{text}");
+    for seeds in [3, 17] {
+        let folder = tempfile::tempdir().unwrap();
+        // Two strategies that always diverge at once, and two that never ran.
+        Fake { seeds: (0..seeds).collect(), ..small() }.write(folder.path(), |i, manifest| {
+            (i < 2 * seeds as usize).then_some(Manifest { stop: Stop::Diverged { round: 1 }, rounds: 0, ..manifest })
+        });
+        let of = compare::Options { by: "strategy".into(), against: None, metric: None, reading: None, strict: false };
+        let text = compare::compare(&[folder.path().to_path_buf()], &of).unwrap().text;
+        let said = format!(
+            "At all runs, fedavg and fedprox (mu 0.1) have equal scores on all {seeds} paired seeds (fedavg: macro-F1 0.00 ±0.00).\n"
+        );
+        assert!(text.contains(&said) && !text.contains("1000") && text.contains(" 1.000 "), "{text}");
+        let diverged = format!("{} runs diverged (weights NaN or infinite): each scores 0\n", 2 * seeds);
+        assert!(text.contains(&diverged), "{text}");
+    }
 }
 
 #[test]
@@ -196,4 +202,6 @@ fn one_seed_is_compared_without_a_test() {
     let found = compared(&Fake { seeds: vec![8], ..small() }, |_| {}).unwrap();
     assert!(found.text.contains("one seed says nothing about chance."), "{}", found.text);
     assert!(!found.text.contains('*'), "{}", found.text);
+    let strict = compared(&Fake { seeds: vec![8], ..small() }, |o| o.strict = true).unwrap().text;
+    assert!(strict.contains("Holm: p corrected for all comparisons together\n"), "{strict}");
 }
