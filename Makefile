@@ -35,7 +35,8 @@ lint: setup ## formatting, clippy and docs, warnings denied
 
 bench: setup ## benchmarks
 	cargo bench
-	$(if $(DATA),cargo build --release && python3 benches/against_pytorch.py $(DATA) --python $(PYTHON),@echo "for the comparison with PyTorch: make bench DATA=DATA/uci_har.npz PYTHON=PYTHON")
+	cargo build --release && python3 benches/growth.py
+	$(if $(DATA),python3 benches/against_pytorch.py $(DATA) --python $(PYTHON),@echo "for the comparison with PyTorch: make bench DATA=DATA/uci_har.npz PYTHON=PYTHON")
 
 bench-gpu: setup ## check and time a GPU: make bench-gpu DATA=DATA/uci_har.npz
 	cargo build --release
