@@ -10,7 +10,7 @@
 use super::{Dataset, Labels, Modality, Part};
 use crate::fault::{About, Checker, Error, Parameter, Result};
 use crate::seed::Stream;
-use ndarray::{ArrayViewMut2, s};
+use ndarray::s;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,8 @@ pub enum Normalise {
     TrainingSet,
     /// Every feature of every sample by itself: `(x − mean) / (std + 1e-5)`, as FedMultimodal does.
     PerWindow,
+    /// The same over all samples of each natural client: what a client can do by itself, without labels.
+    PerClient,
     /// As it is.
     None,
 }
@@ -298,21 +300,38 @@ fn moments<I: Iterator<Item = f64>>(values: impl Fn() -> I) -> (f64, f64) {
     (mean, (values().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt())
 }
 
-/// Normalises every window by itself, in place: `(x − mean) / (std + 1e-5)` a feature, population deviation over the valid
-/// steps; beyond a sample's length zeros stay zeros. (Of pooled features nothing is left: one step is its own mean.)
-pub fn per_window(data: &mut Dataset) {
-    for m in &mut data.modalities {
-        for i in 0..m.values.dim().0 {
-            let valid = length(m, i);
-            normalise_window(m.values.slice_mut(s![i, ..valid, ..]));
+impl Normalise {
+    /// Whether it works on the samples alone, whatever the split.
+    pub fn before_split(self) -> bool {
+        matches!(self, Normalise::PerWindow | Normalise::PerClient)
+    }
+
+    /// Does what it does before the split, in place: `(x − mean) / (std + 1e-5)` a feature, mean and population deviation
+    /// over the valid steps of each window or of all windows of each natural client; beyond a sample's length zeros stay
+    /// zeros. (Per window, nothing is left of pooled features: one step is its own mean.)
+    pub fn normalise(self, data: &mut Dataset) {
+        let groups: Vec<Vec<usize>> = match self {
+            Normalise::TrainingSet | Normalise::None => return,
+            Normalise::PerWindow => (0..data.client.len()).map(|i| vec![i]).collect(),
+            Normalise::PerClient => {
+                let mut groups: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+                data.client.iter().enumerate().for_each(|(i, &client)| groups.entry(client).or_default().push(i));
+                groups.into_values().collect()
+            }
+        };
+        for m in &mut data.modalities {
+            for group in &groups {
+                (0..m.shape.width).for_each(|feature| normalise_feature(m, group, feature));
+            }
         }
     }
 }
 
-fn normalise_window(mut window: ArrayViewMut2<f32>) {
-    for mut feature in window.columns_mut() {
-        let (mean, std) = moments(|| feature.iter().map(|&x| f64::from(x)));
-        feature.mapv_inplace(|x| ((f64::from(x) - mean) / (std + 1e-5)) as f32);
+fn normalise_feature(m: &mut Modality, samples: &[usize], feature: usize) {
+    let (mean, std) = moments(|| samples.iter().flat_map(|&i| valid(m, i, feature)));
+    for &i in samples {
+        let steps = length(m, i);
+        m.values.slice_mut(s![i, ..steps, feature]).mapv_inplace(|x| ((f64::from(x) - mean) / (std + 1e-5)) as f32);
     }
 }
 

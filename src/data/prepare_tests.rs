@@ -129,10 +129,22 @@ fn a_window_is_normalised_by_itself_and_zeros_beyond_its_length_stay() {
     let mut data = world(&[0; 2], &[0; 2], None);
     data.modalities[0].values = array![[[1.0], [3.0]], [[5.0], [0.0]]];
     data.modalities[0].lengths = Some(vec![2, 1]);
-    per_window(&mut data);
+    Normalise::PerWindow.normalise(&mut data);
     let one = 1.0 / 1.00001;
     let wanted = [-one, one, 0.0, 0.0];
     assert!(data.modalities[0].values.iter().zip(wanted).all(|(x, w)| (x - w).abs() < 1e-6));
+}
+
+#[test]
+fn a_client_is_normalised_by_its_own_samples() {
+    let mut data = world(&[0; 4], &[5, 2, 5, 2], None);
+    data.modalities[0].values = array![[[1.0], [3.0]], [[5.0], [0.0]], [[1.0], [3.0]], [[9.0], [7.0]]];
+    data.modalities[0].lengths = Some(vec![2, 1, 2, 2]);
+    Normalise::PerClient.normalise(&mut data);
+    // Client 5: mean 2, deviation 1. Client 2: 5, 9 and 7: mean 7, deviation √(8/3).
+    let (one, far) = (1.0 / 1.00001, 2.0 / (8f32 / 3.0).sqrt());
+    let wanted = [-one, one, -far, 0.0, -one, one, far, 0.0];
+    assert!(data.modalities[0].values.iter().zip(wanted).all(|(x, w)| (x - w).abs() < 2e-5));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 use crate::corrupt::{self, Facts};
 use crate::data::listing::{self, Listing};
-use crate::data::prepare::{self, Normalise};
 use crate::data::{Dataset, Labels};
 use crate::fault::{Error, Result};
 use crate::partition;
@@ -27,8 +26,8 @@ pub struct Sources {
 }
 
 fn data_key(scenario: &Scenario) -> String {
-    let per_window = scenario.normalise == Normalise::PerWindow;
-    serde_json::to_string(&(&scenario.data, per_window)).unwrap_or_default()
+    let normalise = scenario.normalise;
+    serde_json::to_string(&(&scenario.data, normalise.before_split().then_some(normalise))).unwrap_or_default()
 }
 
 fn partition_key(scenario: &Scenario) -> String {
@@ -89,9 +88,7 @@ impl Sources {
     fn take(&mut self, scenario: &Scenario, base: &Path) -> Result<()> {
         if let Entry::Vacant(place) = self.data.entry(data_key(scenario)) {
             let mut data = scenario.data.load(base)?;
-            if scenario.normalise == Normalise::PerWindow {
-                prepare::per_window(&mut data);
-            }
+            scenario.normalise.normalise(&mut data);
             place.insert(Arc::new(data));
         }
         Ok(())

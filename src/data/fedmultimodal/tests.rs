@@ -245,7 +245,7 @@ fn the_references_own_pickles_are_its_data() {
     assert_eq!(data.client_names, ["1-0", "1-1", "11-3", "30-4"]);
     let npz = crate::data::npz::Config { path: "data/uci_har.npz".into(), modalities: None, classes: None };
     let mut raw = crate::data::npz::load(&npz, shared).unwrap();
-    crate::data::prepare::per_window(&mut raw);
+    crate::data::prepare::Normalise::PerWindow.normalise(&mut raw);
     let keys = data.keys.as_ref().unwrap();
     let (Labels::Single(labels), Labels::Single(wanted)) = (&data.labels, &raw.labels) else { unreachable!() };
     for (i, key) in keys.iter().enumerate() {
