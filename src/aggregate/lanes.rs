@@ -1,4 +1,4 @@
-//! Coordinate-wise order statistics on a CPU: a block of columns at a time, sixteen columns side by side.
+//! Coordinate-wise order statistics on a CPU: a block of columns at a time, many columns side by side.
 //!
 //! The columns of a block are sorted by a network of minima and maxima, which compilers turn into vector instructions
 //! (`pulp` picks the widest that the CPU has). Minima, maxima and sums in f64 of the kept values in their order give the
@@ -8,10 +8,14 @@
 use super::network::Comparator;
 use pulp::{Arch, Simd, WithSimd};
 
-/// Columns side by side.
-const LANES: usize = 16;
+/// Columns side by side: enough that what a comparator costs beside its minima and maxima counts little.
+const MANY: usize = 64;
+/// Rows up to which so many columns fit in a first-level cache of 32 KiB.
+const MANY_ROWS: usize = 128;
+/// Columns side by side of more rows.
+const FEW: usize = 32;
 
-type Lanes = [f32; LANES];
+type Lanes<const L: usize> = [f32; L];
 
 /// What is made of the sorted values of a column.
 #[derive(Debug, Clone, Copy)]
@@ -25,28 +29,36 @@ pub(super) enum Keep<'a> {
 
 /// `[w]`: what is made of each column of a block `[n, w]`, row by row.
 pub(super) fn columns(block: &[f32], n: usize, network: &[Comparator], keep: Keep) -> Vec<f32> {
-    Arch::new().dispatch(Block { block, n, network, keep })
+    if n <= MANY_ROWS {
+        Arch::new().dispatch(Block::<MANY> { block, n, network, keep })
+    } else {
+        Arch::new().dispatch(Block::<FEW> { block, n, network, keep })
+    }
 }
 
-struct Block<'a> {
+struct Block<'a, const L: usize> {
     block: &'a [f32],
     n: usize,
     network: &'a [Comparator],
     keep: Keep<'a>,
 }
 
-impl WithSimd for Block<'_> {
+impl<const L: usize> WithSimd for Block<'_, L> {
     type Output = Vec<f32>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Vec<f32> {
         let width = self.block.len() / self.n;
-        let mut made = Vec::with_capacity(width + LANES);
-        let mut values = vec![[0.0; LANES]; self.n];
-        for start in (0..width).step_by(LANES) {
-            let used = LANES.min(width - start);
+        let mut made = Vec::with_capacity(width + L);
+        let mut values = vec![[0.0; L]; self.n];
+        for start in (0..width).step_by(L) {
+            let used = L.min(width - start);
             for (i, lanes) in values.iter_mut().enumerate() {
-                lanes[..used].copy_from_slice(&self.block[i * width + start..][..used]);
+                let row = &self.block[i * width + start..];
+                match row.first_chunk() {
+                    Some(whole) if used == L => *lanes = *whole,
+                    _ => lanes[..used].copy_from_slice(&row[..used]),
+                }
             }
             let poison = nan(&values);
             sort(&mut values, self.network);
@@ -67,7 +79,7 @@ impl WithSimd for Block<'_> {
                     means
                 }
             };
-            for lane in 0..LANES {
+            for lane in 0..L {
                 means[lane] = if poison[lane] { f32::NAN } else { means[lane] };
             }
             made.extend(means);
@@ -79,10 +91,10 @@ impl WithSimd for Block<'_> {
 
 /// Which columns hold a NaN.
 #[inline(always)]
-fn nan(values: &[Lanes]) -> [bool; LANES] {
-    let mut found = [false; LANES];
+fn nan<const L: usize>(values: &[Lanes<L>]) -> [bool; L] {
+    let mut found = [false; L];
     for lanes in values {
-        for lane in 0..LANES {
+        for lane in 0..L {
             found[lane] |= lanes[lane].is_nan();
         }
     }
@@ -90,11 +102,11 @@ fn nan(values: &[Lanes]) -> [bool; LANES] {
 }
 
 #[inline(always)]
-fn sort(values: &mut [Lanes], network: &[Comparator]) {
+fn sort<const L: usize>(values: &mut [Lanes<L>], network: &[Comparator]) {
     for c in network {
         let (a, b) = (values[c.a as usize], values[c.b as usize]);
         let (mut low, mut high) = (a, b);
-        for lane in 0..LANES {
+        for lane in 0..L {
             low[lane] = if a[lane] < b[lane] { a[lane] } else { b[lane] };
             high[lane] = if a[lane] < b[lane] { b[lane] } else { a[lane] };
         }
@@ -109,10 +121,10 @@ fn sort(values: &mut [Lanes], network: &[Comparator]) {
 
 /// The mean, summed in f64; a single value is itself.
 #[inline(always)]
-fn mean(values: &[Lanes]) -> Lanes {
-    let mut sum = [0.0_f64; LANES];
+fn mean<const L: usize>(values: &[Lanes<L>]) -> Lanes<L> {
+    let mut sum = [0.0_f64; L];
     for lanes in values {
-        for lane in 0..LANES {
+        for lane in 0..L {
             sum[lane] += f64::from(lanes[lane]);
         }
     }
@@ -124,12 +136,12 @@ fn mean(values: &[Lanes]) -> Lanes {
 /// each residue that is in the window, so that what leaves it never enters a sum. Also says where the window stopped
 /// between two different values equally far.
 #[inline(always)]
-fn closest(sorted: &[Lanes], keep: usize, centre: &Lanes) -> (Lanes, [bool; LANES]) {
-    let mut slots: Vec<Lanes> = sorted[..keep].to_vec();
-    let (mut moving, mut ties) = ([true; LANES], [false; LANES]);
+fn closest<const L: usize>(sorted: &[Lanes<L>], keep: usize, centre: &Lanes<L>) -> (Lanes<L>, [bool; L]) {
+    let mut slots: Vec<Lanes<L>> = sorted[..keep].to_vec();
+    let (mut moving, mut ties) = ([true; L], [false; L]);
     for j in 0..sorted.len() - keep {
         let (low, high, slot) = (&sorted[j], &sorted[j + keep], &mut slots[j % keep]);
-        for lane in 0..LANES {
+        for lane in 0..L {
             let (below, above) = (centre[lane] - low[lane], high[lane] - centre[lane]);
             ties[lane] |= moving[lane] & (below == above) & (low[lane] != high[lane]);
             moving[lane] &= below > above;

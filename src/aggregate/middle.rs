@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_cpu_and_the_tensor_operations_of_a_gpu_agree_to_the_last_bit() {
-        for n in [1, 2, 3, 7, 10, 33, 300] {
+        for n in [1, 2, 3, 7, 10, 33, 128, 300] {
             let rows = random(n, 150);
             let full = middle_of(n, 0);
             let mut keeps: Vec<(Keep, Vec<Comparator>)> =
