@@ -1,7 +1,7 @@
 //! What may be done with bytes that nobody vouches for: no panic, whatever they are. Shared by the fuzz targets and by a short
 //! run of mutations in `tests/it/hostile.rs`.
 
-use fedrobust::data::{self, matrix};
+use fedrobust::data::{self, crema_d, ku_har, listing, matrix, meld, ptb_xl, uci_har};
 use fedrobust::gate::{Baseline, judge, show};
 use fedrobust::report::standing::Standing;
 use fedrobust::scenario::read_str;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub type Check = fn(&[u8], &Path);
 
 /// All, by name.
-pub const CHECKS: [(&str, Check); 7] = [
+pub const CHECKS: [(&str, Check); 8] = [
     ("scenario", scenario),
     ("npz", npz),
     ("pickle", pickles),
@@ -21,6 +21,7 @@ pub const CHECKS: [(&str, Check); 7] = [
     ("tensors", tensors),
     ("matrix", matrices),
     ("baseline", baseline),
+    ("sources", sources),
 ];
 
 /// The name of the one run of a results folder to be harmed.
@@ -109,8 +110,99 @@ pub fn baseline(bytes: &[u8], folder: &Path) {
     }
 }
 
+/// A file of a data set as its authors publish it, the others whole: the first byte says which, the rest is its content.
+pub fn sources(bytes: &[u8], folder: &Path) {
+    let Some((which, rest)) = bytes.split_first() else { return };
+    let whole = published();
+    let (spoilt, _) = &whole[usize::from(*which) % whole.len()];
+    let source = spoilt.split('/').next().unwrap_or_default();
+    let root = folder.join("sources");
+    let _ = fs::remove_dir_all(&root);
+    for (name, content) in whole.iter().filter(|(name, _)| name.starts_with(source)) {
+        put(&root, name, if name == spoilt { rest } else { content });
+    }
+    let _ = load(source, &root);
+}
+
+/// Loads one of the data sets of [`published`] from a folder with its files.
+pub fn load(source: &str, root: &Path) -> fedrobust::fault::Result<usize> {
+    let path = PathBuf::from(source);
+    let config = match source {
+        "uci-har" => data::Config::UciHar(uci_har::Config { path, modalities: None }),
+        "ku-har" => data::Config::KuHar(ku_har::Config {
+            path,
+            fold: None,
+            half_windows: false,
+            exclude: Vec::new(),
+            min_windows: 1,
+            modalities: None,
+        }),
+        "ptb-xl" => {
+            data::Config::PtbXl(ptb_xl::Config { path, labels: ptb_xl::Rule::Any, min_records: 1, modalities: None })
+        }
+        "crema-d" => {
+            data::Config::CremaD(crema_d::Config { path, fold: None, frames: 100, level: data::audio::Level::Speaker })
+        }
+        "meld" => data::Config::Meld(meld::Config {
+            path,
+            frames: 100,
+            min_utterances: 0,
+            level: data::audio::Level::Utterance,
+        }),
+        _ => return listing::read("x.path", &path.join("partition.json"), root, "").map(|read| read.clients.len()),
+    };
+    config.load(root).map(|data| data.len())
+}
+
+/// Small whole data sets in the layouts of their authors: names of files, the data set first, and their content.
+pub fn published() -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut file = |name: &str, content: Vec<u8>| files.push((name.to_string(), content));
+    for part in ["train", "test"] {
+        file(&format!("uci-har/{part}/y_{part}.txt"), b"5\n".to_vec());
+        file(&format!("uci-har/{part}/subject_{part}.txt"), b"1\n".to_vec());
+        for signal in ["body_acc", "body_gyro", "total_acc"] {
+            for axis in ["x", "y", "z"] {
+                let name = format!("uci-har/{part}/Inertial Signals/{signal}_{axis}_{part}.txt");
+                file(&name, ("  1.8085150e-004".repeat(128) + "\n").into_bytes());
+            }
+        }
+    }
+    let step = |i: usize| format!("{},0.5,1,-2,{},0.25,3,9.5\n", i as f32 / 100.0, i as f32 / 100.0);
+    file("ku-har/0.Stand/1001_A_1.csv", (0..260).map(step).collect::<String>().into_bytes());
+    file("ptb-xl/scp_statements.csv", b",diagnostic,diagnostic_class\nNORM,1.0,NORM\nSR,,\n".to_vec());
+    let records =
+        "site,scp_codes,strat_fold,filename_lr\n0.0,\"{'NORM': 100.0, 'SR': 0.0}\",3.0,records100/00000/00001_lr\n";
+    file("ptb-xl/ptbxl_database.csv", records.as_bytes().to_vec());
+    let leads = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"];
+    let lead = |name: &str| format!("00001_lr.dat 16 1000.0(0)/mV 16 0 0 0 0 {name}\n");
+    let header = "00001_lr 12 100 1000\n".to_string() + &leads.map(lead).concat();
+    file("ptb-xl/records100/00000/00001_lr.hea", header.into_bytes());
+    file("ptb-xl/records100/00000/00001_lr.dat", vec![0; 24_000]);
+    file("crema-d/processedResults/summaryTable.csv", b"\"\",\"FileName\",\"MultiModalVote\"\n1,1001_A,A\n".to_vec());
+    file("crema-d/AudioWAV/1001_A.wav", wav(16_000));
+    let clips = b"Speaker,Emotion,Dialogue_ID,Utterance_ID,Season\nRoss,joy,0,0,1\n";
+    for part in ["train", "dev", "test"] {
+        file(&format!("meld/{part}_sent_emo.csv"), clips.to_vec());
+        file(&format!("meld/waves/{part}/dia0_utt0.wav"), wav(8_000));
+    }
+    let listed = br#"{ "1": [[1, 0, 4, [0, 1, 4, 0]]], "dev": [["x", "a/b.wav", [0, 1]]], "test": [[1, 2, 0]] }"#;
+    file("partition/partition.json", listed.to_vec());
+    files
+}
+
+/// A sixteenth of a second at 16 kHz of 16-bit PCM, said to be of this rate.
+fn wav(rate: u32) -> Vec<u8> {
+    let samples: Vec<u8> = (0..1000i16).flat_map(|i| (i % 40 * 100).to_le_bytes()).collect();
+    let mut bytes =
+        [b"RIFF".as_slice(), &(36 + samples.len() as u32).to_le_bytes(), b"WAVEfmt \x10\0\0\0\x01\0\x01\0"].concat();
+    bytes.extend([rate.to_le_bytes(), (2 * rate).to_le_bytes()].concat());
+    bytes.extend([b"\x02\0\x10\0data".as_slice(), &(samples.len() as u32).to_le_bytes(), &samples].concat());
+    bytes
+}
+
 /// Bytes as the file of this name.
-fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+pub fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {
         let _ = fs::create_dir_all(parent);

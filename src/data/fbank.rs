@@ -121,27 +121,30 @@ pub(super) fn resample(signal: &[f32], rate: usize) -> Vec<f32> {
         return signal.to_vec();
     }
     let base = from.min(to) as f64 * 0.99;
-    let width = (CROSSINGS * from as f64 / base).ceil() as i64;
-    let taps = 2 * width as usize + from;
-    // One kernel a place between two output samples that fall together with input samples.
+    let reach = CROSSINGS * from as f64 / base;
+    // One kernel a place between two output samples that fall together with input samples: its first input sample and its
+    // weights, beyond which the window is zero.
     let kernel = |phase: usize| {
-        (0..taps).map(move |i| {
-            let time = (i as i64 - width) as f64 / from as f64 - phase as f64 / to as f64;
-            let t = (time * base).clamp(-CROSSINGS, CROSSINGS);
+        let centre = (phase * from) as f64 / to as f64;
+        let (first, last) = ((centre - reach).ceil() as i64, (centre + reach).floor() as i64);
+        let weight = |i: i64| {
+            let t = ((i as f64 - centre) / from as f64 * base).clamp(-CROSSINGS, CROSSINGS);
             let window = (t * PI / CROSSINGS / 2.0).cos().powi(2);
             let sinc = if t == 0.0 { 1.0 } else { (t * PI).sin() / (t * PI) };
             sinc * window * base / from as f64
-        })
+        };
+        (first, (first..=last).map(weight).collect::<Vec<f64>>())
     };
-    let kernels: Vec<Vec<f64>> = (0..to).map(|phase| kernel(phase).collect()).collect();
     let count = (to * signal.len()).div_ceil(from);
+    let kernels: Vec<(i64, Vec<f64>)> = (0..to.min(count)).map(kernel).collect();
     let one = |k: usize| {
-        let start = (k / to * from) as i64 - width;
-        let value = |(i, weight): (usize, &f64)| {
-            let at = usize::try_from(start + i as i64).ok()?;
+        let (first, weights) = &kernels[k % to];
+        let start = (k / to * from) as i64 + first;
+        let value = |(i, weight): (i64, &f64)| {
+            let at = usize::try_from(start + i).ok()?;
             signal.get(at).map(|&x| weight * f64::from(x))
         };
-        kernels[k % to].iter().enumerate().filter_map(value).sum::<f64>() as f32
+        (0..).zip(weights).filter_map(value).sum::<f64>() as f32
     };
     (0..count).map(one).collect()
 }
@@ -205,6 +208,20 @@ mod tests {
             }
         }
         assert_eq!(resample(&[0.5, -0.5], RATE), [0.5, -0.5]);
+    }
+
+    #[test]
+    fn a_rate_that_shares_no_divisor_takes_no_more_memory_than_its_signal_asks_for() {
+        // A kernel for each of 16,000 places, each over all the 383,999 samples between two common ones, would be 49 GB.
+        for rate in [44_101, 383_999, 1_009] {
+            let found = resample(&tone(rate, 400), rate);
+            assert_eq!(found.len(), (RATE * 400).div_ceil(rate));
+        }
+        // A tone far below both rates stays what it is, away from the ends.
+        let sine = |rate: usize, i: usize| (2.0 * PI * 200.0 * i as f64 / rate as f64).sin() as f32;
+        let signal: Vec<f32> = (0..9000).map(|i| sine(44_101, i)).collect();
+        let found = resample(&signal, 44_101);
+        assert!((100..3000).all(|k| (found[k] - sine(RATE, k)).abs() < 2e-3));
     }
 
     #[test]

@@ -121,7 +121,6 @@ pub fn load(config: &Config, base: &Path) -> Result<Dataset> {
 
 /// One modality of both parts, `[N, 128, 3]`; `counts` are the windows of the parts.
 fn signal(folder: &Folder, name: &str, file: &str, counts: [usize; 2]) -> Result<Modality> {
-    let mut values = Array3::zeros((counts[0] + counts[1], STEPS, 3));
     let files: Vec<(usize, usize, String)> = [("train", 0, counts[0]), ("test", counts[0], counts[1])]
         .iter()
         .flat_map(|&(part, start, count)| {
@@ -129,7 +128,10 @@ fn signal(folder: &Folder, name: &str, file: &str, counts: [usize; 2]) -> Result
         })
         .collect();
     let read: Result<Vec<Vec<f32>>> = files.par_iter().map(|(_, count, path)| windows(folder, path, *count)).collect();
-    for (i, (axis, (start, _, _))) in read?.iter().zip(&files).enumerate() {
+    let read = read?;
+    // Only now is it known that there are as many windows as labels.
+    let mut values = Array3::zeros((counts[0] + counts[1], STEPS, 3));
+    for (i, (axis, (start, _, _))) in read.iter().zip(&files).enumerate() {
         for (at, &value) in axis.iter().enumerate() {
             values[[start + at / STEPS, at % STEPS, i % 3]] = value;
         }

@@ -95,12 +95,13 @@ fn signal(line: &str) -> Result<Signal, String> {
         // Without a baseline it is the zero of the converter.
         None => (gain, fields.get(4).map_or(Some(0.0), |zero| zero.parse().ok())),
     };
-    let gain: f64 = gain.parse().map_err(|_| wrong())?;
+    let gain: f64 = gain.parse().ok().filter(|gain: &f64| gain.is_finite()).ok_or_else(wrong)?;
+    let baseline = baseline.filter(|baseline| baseline.is_finite()).ok_or_else(wrong)?;
     // 0 stands for a gain that was not given: 200.
     let gain = if gain == 0.0 { 200.0 } else { gain };
     let checksum = fields.get(6).map(|sum| sum.parse::<i32>().map_err(|_| wrong())).transpose()?;
     let name = fields.get(8..).map(|name| name.join(" ")).filter(|name| !name.is_empty()).ok_or_else(wrong)?;
-    Ok(Signal { file: file.to_string(), gain, baseline: baseline.ok_or_else(wrong)?, checksum, name })
+    Ok(Signal { file: file.to_string(), gain, baseline, checksum, name })
 }
 
 #[cfg(test)]
@@ -133,6 +134,8 @@ mod tests {
         assert_eq!(said(&HEADER.replace("r 2", "r 3"), &good), "announces 3 signals in one file and describes 2 there");
         assert_eq!(said(HEADER, &bytes(&[-119, 5, 1, 7, 2, 5])), "has another checksum than the samples of I");
         assert_eq!(said(HEADER, &bytes(&[-119, 5, i16::MIN, 7, 2, 5])), "lacks sample 1 of I");
+        assert!(said(&HEADER.replace("1000.0(0)", "nan(0)"), &good).starts_with("describes a signal by "));
+        assert!(said(&HEADER.replace("(5)", "(inf)"), &good).starts_with("describes a signal by "));
         assert_eq!(said(&HEADER.replace("dat 16 2", "dat 212 2"), &good), "has a signal of format \"212\"; 16 is read");
     }
 }

@@ -79,6 +79,7 @@ impl Samples {
             }
             "tensors" => vec![file("model")],
             "baseline" => vec![BASELINE.as_bytes().to_vec()],
+            "sources" => (0..).zip(checks::published()).map(|(which, (_, content))| led(which, &content)).collect(),
             _ => vec![file("x.npy"), b"1,2.5\n-3e7,inf\n".to_vec()],
         }
     }
@@ -250,6 +251,12 @@ fn what_fuzzing_begins_with_is_whole() {
     assert_eq!(fedrobust::store::Store::read(&bench.path("out")).unwrap().plan().unwrap().runs[0].fingerprint, RUN);
     bench.write("x.json", BASELINE);
     assert_eq!(fedrobust::gate::Baseline::read(&bench.path("x.json")).unwrap().seeds(), [1, 2]);
+    for (name, content) in checks::published() {
+        checks::put(&bench.path("sources"), &name, &content);
+    }
+    let samples = |source| checks::load(source, &bench.path("sources")).unwrap();
+    let sources = ["uci-har", "ku-har", "ptb-xl", "crema-d", "meld", "partition"];
+    assert_eq!(sources.map(samples), [2, 1, 1, 1, 3, 1]);
 }
 
 #[test]
