@@ -1,6 +1,6 @@
 //! Walks over blocks of columns of the rows `[n, P]`, so that temporaries stay small beside them and in the caches.
 
-use crate::fault::Result;
+use crate::fault::{Error, Result};
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
@@ -9,6 +9,8 @@ const CPU_NUMBERS: i64 = 1 << 23;
 /// Columns of a block on a CPU at most: long enough that a row's piece is worth the calls that copy it, short enough that
 /// there are blocks for many threads.
 const CPU_COLUMNS: i64 = 1 << 14;
+/// Numbers of a block on a CPU that stays in the second-level cache of a core.
+const CACHED_NUMBERS: i64 = 1 << 17;
 /// Numbers of a block on a GPU: enough to fill it.
 const GPU_NUMBERS: i64 = 1 << 26;
 /// A block has a multiple of so many columns, but for the last.
@@ -55,6 +57,20 @@ pub(super) fn walk_numbers<T: Send>(
         work(numbers, start)
     };
     placed(rows, width)?.into_par_iter().map_init(Vec::new, one).collect()
+}
+
+/// `[P]` on a CPU: the `[w]` that `work` makes of the numbers of each block, row by row, and its first column. The blocks are
+/// small, since no column knows of another, and what is made of them is written where it belongs by who made it.
+pub(super) fn fill_numbers(rows: &Tensor, work: impl Fn(&[f32], i64) -> Result<Vec<f32>> + Sync) -> Result<Tensor> {
+    let width = (CACHED_NUMBERS / rows.size()[0].max(1)).max(LONG) / MULTIPLE * MULTIPLE;
+    let made = Tensor::f_empty([rows.size()[1]], (Kind::Float, Device::Cpu))?;
+    let blocks: Vec<_> = placed(rows, width)?.into_iter().zip(pieces(&made, 0, width)?).collect();
+    blocks.into_par_iter().try_for_each_init(Vec::new, |numbers, ((block, start), mut place)| {
+        read(&block, numbers)?;
+        place.f_copy_(&Tensor::f_from_slice(&work(numbers, start)?)?)?;
+        Ok::<_, Error>(())
+    })?;
+    Ok(made)
 }
 
 /// The numbers of a block, row by row. Long pieces of rows are copied one by one, which saves the copy of the whole that

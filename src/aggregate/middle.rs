@@ -5,7 +5,7 @@
 //! ([`super::lanes`]), on a GPU by element-wise minima and maxima over whole rows. Both only move values and add the kept
 //! ones in their order, so both are exact and give the same bytes.
 
-use super::columns::{blocks, walk_numbers, width};
+use super::columns::{blocks, fill_numbers};
 use super::lanes::{self, Keep};
 use super::network::{Comparator, middle_of};
 use crate::fault::{Error, Result};
@@ -47,7 +47,7 @@ fn on_cpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: 
     let around: Option<Vec<f32>> =
         around.map(|around| Ok::<_, Error>(around.f_contiguous()?.try_into()?)).transpose()?;
     let n = rows.size()[0] as usize;
-    let parts = walk_numbers(rows, width(Device::Cpu, n as i64), |block, start| {
+    fill_numbers(rows, |block, start| {
         let keep = match keep {
             Keep::Closest { keep, first, .. } => {
                 let around = around.as_ref().map(|around| &around[start as usize..][..block.len() / n]);
@@ -56,8 +56,7 @@ fn on_cpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: 
             middle => middle,
         };
         Ok(lanes::columns(block, n, network, keep))
-    })?;
-    Ok(Tensor::f_from_slice(&parts.concat())?)
+    })
 }
 
 /// The same in tensor operations.
