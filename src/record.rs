@@ -209,6 +209,15 @@ pub enum Event {
         /// Rounds still to train over all runs.
         rounds: usize,
     },
+    /// What an earlier sweep left of a run that ended (`stop`) or goes on now.
+    Before {
+        /// Index of the run in the plan.
+        run: usize,
+        /// Its rows.
+        rows: Vec<RoundRow>,
+        /// Why it ended; `None` where it goes on.
+        stop: Option<Stop>,
+    },
     /// One round of one run ended.
     Round {
         /// Index of the run in the plan.

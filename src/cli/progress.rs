@@ -37,6 +37,14 @@ impl<'a> Progress<'a> {
                 (self.runs, self.done) = (*runs, *done);
                 self.bar.set_length(*rounds as u64);
             }
+            Event::Before { run, rows, stop } => {
+                rows.iter().for_each(|row| self.cells.take(self.plan, *run, row));
+                match stop {
+                    Some(stop) if stop.diverged() => self.cells.diverged(*run),
+                    Some(_) => {}
+                    None => self.need_not_play(rows.len()),
+                }
+            }
             Event::Round { run, row } => {
                 self.bar.inc(1);
                 self.cells.take(self.plan, *run, row);
@@ -46,10 +54,13 @@ impl<'a> Progress<'a> {
                 match stop {
                     Stop::Finished => {}
                     Stop::Diverged { round } => {
+                        self.need_not_play(self.plan.runs[*run].rounds.saturating_sub(*round));
                         self.cells.diverged(*run);
                         self.bar.println(format!("diverged in round {round}: {label}"));
                     }
                     Stop::Failed { round, message } => {
+                        // The round that failed was not counted.
+                        self.need_not_play((self.plan.runs[*run].rounds + 1).saturating_sub(*round));
                         self.bar.println(format!("failed in round {round}: {label}: {message}"))
                     }
                 }
@@ -61,6 +72,11 @@ impl<'a> Progress<'a> {
         {
             self.bar.set_message(format!("best {best}   worst {worst}"));
         }
+    }
+
+    /// Takes rounds that were announced off what is left.
+    fn need_not_play(&self, rounds: usize) {
+        self.bar.set_length(self.bar.length().unwrap_or_default().saturating_sub(rounds as u64));
     }
 
     /// Takes the bar away.

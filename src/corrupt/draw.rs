@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Draw {
-    /// FedMultimodal's, to the letter.
+    /// FedMultimodal's, drawn as its scripts do; for UCI-HAR equal to its files.
     Fedmultimodal(Fedmultimodal),
 }
 

@@ -51,9 +51,9 @@ pub struct Cell {
 pub struct Run {
     /// Seed.
     pub seed: u64,
-    /// `finished`, `diverged in round 3`.
+    /// `finished`, `diverged in round 3`, `failed in round 3: why`.
     pub stop: String,
-    /// Hash of every number of every round.
+    /// Hash of the losses, scores and counts of every round.
     pub digest: String,
     /// Mean test score over the evaluated rounds.
     pub score: Option<f64>,
@@ -65,7 +65,7 @@ impl Baseline {
     /// What the finished sweep of `study` left in `store`.
     ///
     /// # Errors
-    /// [`Error::Failed`] where a run failed or is not there; the store cannot be read.
+    /// [`Error::Failed`] where a run is not there; the store cannot be read.
     pub fn collect(study: &Study, store: &Store, origin: Origin, margin: f64, reason: &str) -> Result<Self> {
         let plan = &study.plan;
         let mut cells: Vec<Cell> = Vec::new();
@@ -78,7 +78,7 @@ impl Baseline {
                     Outcome::Damaged(why) => return Err(Error::Failed(why)),
                 };
                 let metric = plan.metric;
-                runs.push(Run::of(&manifest, &store.rounds(&run.fingerprint)?, |scores| metric.of(scores))?);
+                runs.push(Run::of(&manifest, &store.rounds(&run.fingerprint)?, |scores| metric.of(scores)));
             }
             runs.sort_by_key(|run| run.seed);
             let settings: Vec<String> =
@@ -157,6 +157,12 @@ impl Baseline {
         write_file(path, (text + "\n").as_bytes()).map(drop)
     }
 
+    /// A run that failed, with its cell's label: its rule panicked or refused its input.
+    pub fn failed(&self) -> Option<(&str, &Run)> {
+        let runs = self.cells.iter().flat_map(|cell| cell.runs.iter().map(|run| (cell.label.as_str(), run)));
+        runs.into_iter().find(|(_, run)| run.stop.starts_with(FAILED))
+    }
+
     /// The seeds of its first cell, rising; every cell has the same.
     pub fn seeds(&self) -> Vec<u64> {
         self.cells.first().map(Cell::seeds).unwrap_or_default()
@@ -169,6 +175,9 @@ impl Cell {
     }
 }
 
+/// How a run that failed begins to tell of it.
+const FAILED: &str = "failed in round";
+
 /// `seeds 1, 2`, `no seed`.
 fn listed(seeds: &[u64]) -> String {
     match seeds {
@@ -178,13 +187,11 @@ fn listed(seeds: &[u64]) -> String {
 }
 
 impl Run {
-    fn of(manifest: &Manifest, rows: &[RoundRow], score: impl Fn(&Scores) -> Option<f64>) -> Result<Self> {
+    fn of(manifest: &Manifest, rows: &[RoundRow], score: impl Fn(&Scores) -> Option<f64>) -> Self {
         let stop = match &manifest.stop {
             Stop::Finished => "finished".to_string(),
             Stop::Diverged { round } => format!("diverged in round {round}"),
-            Stop::Failed { round, message } => {
-                return Err(Error::Failed(format!("{} failed in round {round}: {message}", manifest.label)));
-            }
+            Stop::Failed { round, message } => format!("{FAILED} {round}: {message}"),
         };
         let mean = |values: Vec<Option<f64>>| -> Option<f64> {
             let values: Vec<f64> = values.into_iter().collect::<Option<_>>()?;
@@ -195,13 +202,13 @@ impl Run {
         let tested: Vec<&Scores> = rows.iter().filter_map(|row| row.test.as_ref()).collect();
         // A loss of nothing is as good as the smallest that there is.
         let log = |loss: f64| loss.max(1e-12).ln();
-        Ok(Run {
+        Run {
             seed: manifest.seed,
             digest: digest(rows, &stop),
             stop,
             score: mean(tested.iter().map(|scores| score(scores)).collect()),
             log_loss: mean(tested.iter().map(|scores| scores.loss.map(log)).collect()),
-        })
+        }
     }
 }
 

@@ -239,9 +239,9 @@ fn deviation(cell: &Cell, value: Value) -> Option<f64> {
 
 fn by_means(a: &Cell, b: &Cell, spread: &Spread) -> Judged {
     let mut why = Vec::new();
-    let ended = |cell: &Cell| cell.runs.iter().all(|run| run.stop == "finished");
-    if ended(a) && !ended(b) {
-        why.push("a run diverged, none did before".to_string());
+    let broken = |cell: &Cell| cell.runs.iter().find(|run| run.stop != "finished").map(|run| run.stop.clone());
+    if let (None, Some(stop)) = (broken(a), broken(b)) {
+        why.push(format!("a run {stop}, none did before"));
     }
     let mut measured = [None, None];
     for (i, (name, value)) in [("score", SCORE), ("log loss", LOSS)].into_iter().enumerate() {

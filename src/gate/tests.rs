@@ -196,7 +196,29 @@ fn a_run_that_diverges_on_other_seeds_is_a_change() {
     let (then, mut now) = (drawn(3, 5, 0, 0.0), drawn(3, 5, 500, 0.0));
     now.cells[1].runs[0].stop = "diverged in round 2".into();
     let outcome = judge(&then, &now, true).unwrap();
-    assert_eq!(outcome.cells[1].why, "a run diverged, none did before");
+    assert_eq!(outcome.cells[1].why, "a run diverged in round 2, none did before");
+}
+
+#[test]
+fn a_run_that_fails_is_a_change_that_says_why() {
+    let (then, mut now) = (drawn(3, 5, 0, 0.0), drawn(3, 5, 0, 0.0));
+    assert!(now.failed().is_none());
+    let run = &mut now.cells[2].runs[1];
+    run.stop = "failed in round 2: the rule wants 5 rows".into();
+    (run.digest, run.score, run.log_loss) = ("other".into(), None, None);
+    let seed = now.failed().unwrap().1.seed;
+    for digests in [true, false] {
+        let outcome = judge(&then, &now, digests).unwrap();
+        let why = &outcome.cells[2].why;
+        assert!(
+            why.contains(&format!("seed {seed} finished and now failed in round 2: the rule wants 5 rows")),
+            "{why}"
+        );
+        assert!(
+            show::junit(&outcome, &then, 1.0)
+                .is_ok_and(|xml| String::from_utf8_lossy(&xml).contains("the rule wants 5 rows"))
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `fedmultimodal`: FedMultimodal's own partition to the letter, with NumPy's legacy generator seeded with 8.
+//! `fedmultimodal`: FedMultimodal's own partition, for UCI-HAR equal to its files, with NumPy's legacy generator seeded with 8.
 //!
 //! The training samples of every natural client (`within = "client"`, clients in ascending order), or all of them, are
 //! put in order (inside a client by their row number *as text*, as the reference sorts its keys `subject/row`) and
@@ -54,7 +54,7 @@ impl Default for Config {
 /// Entry of `fedrobust list partition`.
 pub const ABOUT: About = About {
     name: "fedmultimodal",
-    summary: "FedMultimodal's own split and deal, to the letter; its defaults are those of UCI-HAR.",
+    summary: "FedMultimodal's own split and deal; its defaults are those of UCI-HAR, for which it gives its files.",
     formula: "NumPy's RandomState(8): shuffle, the first floor(n split.dev) for development, then dirichlet with balance",
     source: "Feng et al., FedMultimodal, KDD 2023 (split_train_dev, direchlet_partition)",
     parameters: &[

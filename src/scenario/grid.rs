@@ -7,7 +7,7 @@ use crate::record::Axis;
 use toml::Value;
 use toml_edit::{Item, TableLike};
 
-/// Most cells of one grid.
+/// Most cells of all grids together.
 const CELLS: usize = 100_000;
 
 const ONE_SCALE: &str =
@@ -98,8 +98,8 @@ pub fn declared(source: &Source, report: &mut Report) -> Vec<Spec> {
             return Vec::new();
         }
     };
-    let specs: Vec<Spec> =
-        tables.into_iter().map(|(table, line)| Reader { source, report }.grid(table, line)).collect();
+    let mut reader = Reader { source, report, cells: 0 };
+    let specs: Vec<Spec> = tables.into_iter().map(|(table, line)| reader.grid(table, line)).collect();
     for (i, spec) in specs.iter().enumerate() {
         if spec.name.is_some() && specs[..i].iter().any(|other| other.name == spec.name) {
             let said = Said::new("is the name of another grid", "every name once", "");
@@ -113,6 +113,8 @@ pub fn declared(source: &Source, report: &mut Report) -> Vec<Spec> {
 struct Reader<'a> {
     source: &'a Source,
     report: &'a mut Report,
+    /// Of the grids so far.
+    cells: usize,
 }
 
 impl Reader<'_> {
@@ -137,9 +139,13 @@ impl Reader<'_> {
             }
         }
         let cells = spec.axes.iter().try_fold(1usize, |cells, axis| cells.checked_mul(axis.values.len()));
-        if cells.is_none_or(|cells| cells > CELLS) {
-            self.fault(line, "grid", None, "has too many cells", &format!("up to {CELLS} a grid"), "Shorten its axes.");
-            spec.axes.clear();
+        match cells.and_then(|cells| cells.checked_add(self.cells)).filter(|cells| *cells <= CELLS) {
+            Some(cells) => self.cells = cells,
+            None => {
+                let allowed = format!("up to {CELLS} in all grids");
+                self.fault(line, "grid", None, "has too many cells", &allowed, "Shorten its axes.");
+                spec.axes.clear();
+            }
         }
         spec
     }

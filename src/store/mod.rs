@@ -113,6 +113,8 @@ impl Store {
     /// holds results of another format.
     pub fn open(folder: &Path) -> Result<Self> {
         let folder = folder.to_path_buf();
+        // Another format is refused before anything is touched.
+        let found = plan::format(&folder)?;
         fs::create_dir_all(folder.join(RUNS))
             .map_err(|e| Error::io_by(format!("cannot make the results folder {}", folder.display()), &e, OPTION))?;
         probe(&folder).map_err(|e| {
@@ -120,7 +122,7 @@ impl Store {
         })?;
         let lock = lock(&folder)?;
         let mut notes = Vec::new();
-        if let Found::Damaged = plan::format(&folder)? {
+        if let Found::Damaged = found {
             notes.push(format!("{}: was damaged and is written anew", folder.join(PLAN).display()));
         }
         [&folder, &folder.join(PLOTS)].iter().for_each(|folder| sweep_up(folder, false));
@@ -257,7 +259,9 @@ impl Store {
 
     /// Opens a run's folder to write.
     pub fn run(&self, fingerprint: &str) -> Result<RunWriter> {
-        RunWriter::open(self.run_folder(fingerprint))
+        let writer = RunWriter::open(self.run_folder(fingerprint))?;
+        sync_names(&self.folder.join(RUNS))?;
+        Ok(writer)
     }
 
     /// Writes a file of the report and gives its path.

@@ -80,6 +80,10 @@ pub(super) fn is_fingerprint(text: &str) -> bool {
 }
 
 fn check(plan: &Plan) -> std::result::Result<(), String> {
+    // A report of merged parts goes to a folder of this name.
+    if ["", ".", ".."].contains(&plan.name.as_str()) || plan.name.contains(['/', '\\', '\0']) {
+        return Err(format!("its name {:?} cannot name a folder", plan.name));
+    }
     let points = plan.points.len();
     for run in &plan.runs {
         if !is_fingerprint(&run.fingerprint) {

@@ -125,7 +125,8 @@ impl RunWriter {
         self.sync()?;
         let meta =
             BTreeMap::from([(ROUND.to_string(), self.rows.len().to_string()), (DIGEST.to_string(), self.digest())]);
-        replace(&self.path(CHECKPOINT), &tensors::encode(tensors, &meta)?)
+        replace(&self.path(CHECKPOINT), &tensors::encode(tensors, &meta)?)?;
+        sync_names(&self.folder)
     }
 
     /// The checkpoint's round and state, on the CPU. `None` where there is none, it is damaged, or the rows up to its round

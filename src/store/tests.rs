@@ -280,6 +280,7 @@ fn a_folder_that_holds_no_results_or_another_format_is_refused() {
         )
     );
     assert!(Store::open(folder.path()).is_err());
+    assert!(!folder.path().join(RUNS).exists(), "nothing is touched");
     fs::write(&path, "{\"format\": 0}").unwrap();
     assert_eq!(
         message(),
@@ -359,6 +360,9 @@ fn a_plan_that_does_not_hold_together_is_refused() {
             Plan { runs: vec![run(0, name)], ..sound.clone() },
             &format!("the fingerprint {name:?} is not 32 hex digits"),
         );
+    }
+    for name in ["../../x", "/x", "..", ""] {
+        refused(Plan { name: name.into(), ..sound.clone() }, &format!("its name {name:?} cannot name a folder"));
     }
     refused(Plan { runs: vec![run(1, RUN)], ..sound.clone() }, "a run is of point 1 of 1");
     let grids = |grid| Plan { grids: vec![grid], ..sound.clone() };

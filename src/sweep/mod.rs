@@ -80,10 +80,13 @@ pub fn run(study: &Study, store: &Store, options: &Options, watch: &mut dyn FnMu
     store.write_plan(&study.plan, &study.loaded.resolved, options.shard)?;
     let mut ended = Ended { notes: store.notes().to_vec(), ..Ended::default() };
     let mut waiting = VecDeque::new();
+    let mut whole = Vec::new();
     for index in options.shard.share(study.plan.distinct()) {
         ended.runs += 1;
         match store.outcome(&study.plan.runs[index].fingerprint)? {
-            Outcome::Whole(manifest) if !runs_again(study, store, index, &manifest) => ended.before += 1,
+            Outcome::Whole(manifest) if !runs_again(study, store, index, &manifest) => {
+                whole.push((index, manifest.stop))
+            }
             Outcome::Whole(_) | Outcome::Unfinished => waiting.push_back(index),
             Outcome::Damaged(why) => {
                 ended.notes.push(why);
@@ -91,8 +94,12 @@ pub fn run(study: &Study, store: &Store, options: &Options, watch: &mut dyn FnMu
             }
         }
     }
+    ended.before = whole.len();
     let rounds = waiting.iter().map(|&run| study.spec(run).train.rounds).sum();
     watch(&Event::Started { runs: ended.runs, done: ended.before, rounds });
+    for (run, stop) in whole {
+        watch(&Event::Before { run, rows: store.rounds(&study.plan.runs[run].fingerprint)?, stop: Some(stop) });
+    }
     Sweep::new(study, store, options)?.go(waiting, &mut ended, watch)?;
     Ok(ended)
 }
@@ -181,6 +188,9 @@ impl<'a> Sweep<'a> {
         match built {
             Ok((run, engine)) => {
                 writer.go_back_to(run.round())?;
+                if run.round() > 0 {
+                    watch(&Event::Before { run: index, rows: writer.rows().to_vec(), stop: None });
+                }
                 Ok(Some((Seat::new(run, engine), Place { run: index, writer, checkpointed: Instant::now() })))
             }
             Err(error) => {
@@ -280,6 +290,8 @@ impl<'a> Sweep<'a> {
         let info = &self.study.plan.runs[place.run];
         let (rows, world) = (place.writer.rows(), run.map(Run::world));
         let pictured = world.filter(|world| world.size() <= PICTURED && world.crowd.is_none());
+        // A run that diverged gives nobody anything, wherever it was interrupted before.
+        let scored = run.filter(|_| !stop.diverged());
         let names = |world: &World| world.clients.iter().map(|client| client.name.clone()).collect();
         Manifest {
             format: FORMAT,
@@ -292,8 +304,8 @@ impl<'a> Sweep<'a> {
             parameters: self.study.model(info.point).parameters(),
             clients: world.map_or(0, |world| world.size()),
             realised: world.map(|world| world.realised.clone()).unwrap_or_default(),
-            client_scores: run.map(|run| run.client_scores().to_vec()).unwrap_or_default(),
-            dev_client_scores: run.map(|run| run.dev_client_scores().to_vec()).unwrap_or_default(),
+            client_scores: scored.map(|run| run.client_scores().to_vec()).unwrap_or_default(),
+            dev_client_scores: scored.map(|run| run.dev_client_scores().to_vec()).unwrap_or_default(),
             class_counts: pictured.map(World::class_counts).unwrap_or_default(),
             client_names: pictured.map(names).unwrap_or_default(),
             bytes: rows.iter().map(|row| row.bytes).sum(),

@@ -1,6 +1,6 @@
 //! What the machine does to a run: folders that cannot be written, a full disk, a kill, a second sweep, divergence.
 
-use super::support::{Bench, Ran, TINY};
+use super::support::{Asked, Bench, Ran, TINY};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -177,4 +177,11 @@ diverged in round 2: train.optimizer.sgd.lr = 1e20, seed 2
     assert_eq!(statuses, ["0.1 finished 3", "0.1 finished 3", "1e20 diverged 2", "1e20 diverged 2"]);
     let again = bench.run("out", &[]);
     assert_eq!(again.err, "4 of 4 runs were finished before and are not repeated\n", "divergence is a result");
+    // Interrupted after the round that was scored, whether runs go side by side or in turn.
+    for rows in [1, 7] {
+        let stopped = format!("stopped-{rows}");
+        bench.sweep(&stopped, &Asked { rows: Some(rows), ..Asked::default() });
+        bench.run(&stopped, &[]);
+        assert_eq!(bench.tables(&stopped), bench.tables("out"), "stopped after {rows} rows");
+    }
 }

@@ -128,6 +128,14 @@ pub fn table(text: &str) -> Vec<std::collections::BTreeMap<String, String>> {
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
 
+/// Losses and scores of a row of `rounds.csv`, as text: what runs that compute the same have in common.
+pub fn scores(row: &std::collections::BTreeMap<String, String>) -> String {
+    let of = |column: &str| ["train_", "dev_", "test_"].iter().any(|start| column.starts_with(start));
+    let scores: Vec<&str> = row.iter().filter(|(column, _)| of(column)).map(|(_, score)| score.as_str()).collect();
+    assert_eq!(scores.len(), 13);
+    scores.join(",")
+}
+
 /// An npz file in the making.
 pub struct Npz(NpzWriter<BufWriter<File>>);
 
@@ -178,7 +186,7 @@ impl Bench {
         sweep::run(&study, &store, &options, &mut watch).unwrap()
     }
 
-    /// The three tables of a folder without times, one text.
+    /// The tables of a folder without times, one text.
     pub fn tables(&self, out: &str) -> String {
         let rows = |name: &str| -> Vec<String> {
             let text = self.read(&format!("{out}/{name}"));
@@ -189,7 +197,9 @@ impl Bench {
             };
             text.lines().map(untimed).collect()
         };
-        ["runs.csv", "rounds.csv", "summary.csv"].map(|name| rows(name).join("\n")).join("\n\n")
+        ["runs.csv", "rounds.csv", "summary.csv", "fairness.csv", "robustness.csv", "comparisons.csv"]
+            .map(|name| rows(name).join("\n"))
+            .join("\n\n")
     }
 
     /// Copies a folder.
