@@ -344,10 +344,11 @@ pub struct Manifest {
     pub clients: usize,
     /// Realised corruption, training side first.
     pub realised: Vec<Realised>,
-    /// Natural clients of the test samples, at the last evaluation; what they lack, they lack at test time.
+    /// Natural clients of the test samples, at the last evaluation; what they lack, they lack at test time. Empty for a run that
+    /// did not finish.
     pub client_scores: Vec<ClientScore>,
     /// Natural clients of the development samples, at the last evaluation; what they lack, they lack in training. Empty
-    /// without a development set, and for populations above 200 clients.
+    /// without a development set, for a run that did not finish, and for populations above 200 clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dev_client_scores: Vec<ClientScore>,
     /// Training samples of each client by seen class, `[clients][classes]`; empty for populations above 200 clients.

@@ -84,3 +84,74 @@ impl<'a> Progress<'a> {
         self.bar.finish_and_clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fedrobust::record::{RoundRow, Scores};
+
+    fn plan() -> Plan {
+        let run =
+            |point: usize| format!(r#"{{ "point": {point}, "seed": 1, "rounds": 3, "fingerprint": "{point:032}" }}"#);
+        let text = format!(
+            r#"{{ "format": 3, "name": "x", "question": "?", "metric": "macro-f1", "multilabel": false, "classes": 3,
+            "seeds": [1], "rounds": 3, "grids": [],
+            "points": [{{ "strategy": "a", "settings": [] }}, {{ "strategy": "b", "settings": [] }},
+            {{ "strategy": "c", "settings": [] }}], "runs": [{}, {}, {}] }}"#,
+            run(0),
+            run(1),
+            run(2)
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn row(round: usize, score: f64) -> RoundRow {
+        RoundRow {
+            round,
+            train_loss: None,
+            clients: 2,
+            skipped: 0,
+            samples: 20,
+            excluded: 0,
+            byzantine: 0,
+            stayed: 0,
+            bytes: 0,
+            dev: None,
+            test: Some(Scores { macro_f1: Some(score), ..Scores::default() }),
+            attack_success: None,
+            epsilon: None,
+            epsilon_fixed: None,
+            seconds: 0.1,
+        }
+    }
+
+    #[test]
+    fn a_sweep_that_goes_on_counts_what_is_left_and_knows_the_cells_of_before() {
+        let plan = plan();
+        let mut progress = Progress::new(true, &plan);
+        let left = |progress: &Progress| progress.bar.length().unwrap() - progress.bar.position();
+        progress.event(&Event::Started { runs: 3, done: 1, rounds: 6 });
+        assert_eq!((left(&progress), progress.cells.ends(&plan)), (6, None));
+        progress.event(&Event::Before { run: 0, rows: vec![row(3, 0.9)], stop: Some(Stop::Finished) });
+        progress.event(&Event::Before { run: 1, rows: vec![row(1, 0.5), row(2, 0.4)], stop: None });
+        assert_eq!(left(&progress), 4);
+        assert_eq!(progress.cells.ends(&plan), Some(("0.900  a".into(), "0.400  b".into())));
+        progress.event(&Event::Round { run: 1, row: Box::new(row(3, 0.6)) });
+        progress.event(&Event::Round { run: 2, row: Box::new(row(1, 0.7)) });
+        assert_eq!(left(&progress), 2);
+        progress.event(&Event::Ended { run: 2, label: "c".into(), stop: Stop::Diverged { round: 1 } });
+        assert_eq!((left(&progress), progress.done), (0, 2));
+        assert_eq!(progress.cells.ends(&plan), Some(("0.900  a".into(), "0.000  c".into())));
+    }
+
+    #[test]
+    fn a_run_that_fails_takes_its_rounds_off_what_is_left() {
+        let plan = plan();
+        let mut progress = Progress::new(true, &plan);
+        progress.event(&Event::Started { runs: 2, done: 0, rounds: 6 });
+        progress.event(&Event::Round { run: 0, row: Box::new(row(1, 0.5)) });
+        let stop = Stop::Failed { round: 2, message: "why".into() };
+        progress.event(&Event::Ended { run: 0, label: "a".into(), stop });
+        assert_eq!(progress.bar.length().unwrap() - progress.bar.position(), 3);
+    }
+}

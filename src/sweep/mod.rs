@@ -290,8 +290,8 @@ impl<'a> Sweep<'a> {
         let info = &self.study.plan.runs[place.run];
         let (rows, world) = (place.writer.rows(), run.map(Run::world));
         let pictured = world.filter(|world| world.size() <= PICTURED && world.crowd.is_none());
-        // A run that diverged gives nobody anything, wherever it was interrupted before.
-        let scored = run.filter(|_| !stop.diverged());
+        // What people got of a run that broke off would depend on where it was interrupted before.
+        let scored = run.filter(|_| stop == Stop::Finished);
         let names = |world: &World| world.clients.iter().map(|client| client.name.clone()).collect();
         Manifest {
             format: FORMAT,
