@@ -10,7 +10,7 @@ const CPU_NUMBERS: i64 = 1 << 23;
 /// there are blocks for many threads.
 const CPU_COLUMNS: i64 = 1 << 14;
 /// Numbers of a block on a CPU that stays in the second-level cache of a core.
-const CACHED_NUMBERS: i64 = 1 << 17;
+const CACHED_NUMBERS: i64 = 1 << 18;
 /// Numbers of a block on a GPU: enough to fill it.
 const GPU_NUMBERS: i64 = 1 << 26;
 /// A block has a multiple of so many columns, but for the last.
