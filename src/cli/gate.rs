@@ -95,7 +95,7 @@ fn measure(arguments: &GateArguments, margin: f64, reason: &str) -> Result<Optio
 
 fn bless(arguments: &GateArguments, then: Option<&Baseline>, now: &Baseline) -> Result<u8> {
     if let Some((cell, run)) = now.failed() {
-        return Err(Error::Failed(format!("{cell}, seed {} {}; a baseline needs runs that end", run.seed, run.stop)));
+        return Err(Error::Failed(format!("a baseline needs runs that end: {cell}, seed {} {}", run.seed, run.stop)));
     }
     // What the new one replaces, for whoever reads the log; another scenario has nothing to compare.
     match then.map(|then| (then, judge(then, now, true))) {

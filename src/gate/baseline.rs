@@ -191,7 +191,7 @@ impl Run {
         let stop = match &manifest.stop {
             Stop::Finished => "finished".to_string(),
             Stop::Diverged { round } => format!("diverged in round {round}"),
-            Stop::Failed { round, message } => format!("{FAILED} {round}: {message}"),
+            Stop::Failed { round, message } => format!("{FAILED} {round}: {}", message.trim_end_matches('.')),
         };
         let mean = |values: Vec<Option<f64>>| -> Option<f64> {
             let values: Vec<f64> = values.into_iter().collect::<Option<_>>()?;

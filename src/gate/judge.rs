@@ -241,7 +241,7 @@ fn by_means(a: &Cell, b: &Cell, spread: &Spread) -> Judged {
     let mut why = Vec::new();
     let broken = |cell: &Cell| cell.runs.iter().find(|run| run.stop != "finished").map(|run| run.stop.clone());
     if let (None, Some(stop)) = (broken(a), broken(b)) {
-        why.push(format!("a run {stop}, none did before"));
+        why.push(format!("no run broke off before, now one {stop}"));
     }
     let mut measured = [None, None];
     for (i, (name, value)) in [("score", SCORE), ("log loss", LOSS)].into_iter().enumerate() {

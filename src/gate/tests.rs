@@ -196,7 +196,7 @@ fn a_run_that_diverges_on_other_seeds_is_a_change() {
     let (then, mut now) = (drawn(3, 5, 0, 0.0), drawn(3, 5, 500, 0.0));
     now.cells[1].runs[0].stop = "diverged in round 2".into();
     let outcome = judge(&then, &now, true).unwrap();
-    assert_eq!(outcome.cells[1].why, "a run diverged in round 2, none did before");
+    assert_eq!(outcome.cells[1].why, "no run broke off before, now one diverged in round 2");
 }
 
 #[test]

@@ -123,7 +123,9 @@ fn missing(study: &Study) -> Vec<String> {
         0 => {}
         n => {
             let first = study.runs.iter().filter_map(|run| run.manifest.as_ref()).find_map(|m| match &m.stop {
-                Stop::Failed { round, message } => Some(format!("{} in round {round}: {message}", m.label)),
+                Stop::Failed { round, message } => {
+                    Some(format!("{} in round {round}: {}", m.label, message.trim_end_matches('.')))
+                }
                 _ => None,
             });
             let first = first.map(|f| format!("; the first: {f}")).unwrap_or_default();

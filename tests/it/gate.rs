@@ -60,6 +60,25 @@ compared to the digit: machine, libtorch and seeds are those of the baseline
 }
 
 #[test]
+fn a_run_that_fails_is_told_in_every_form_and_never_blessed() {
+    // With so few labels a round of seed 1 has one client to train, and the rule wants three.
+    let strategy = "strategy = { trimmed-mean = { f = 1 } }\ncorrupt.missing-labels.rate = 0.93";
+    let bench = Bench::new(&TINY.replace("strategy = \"fedavg\"", strategy));
+    let failed = "failed in round 1: trimmed-mean with f = 1 met a round with 1 rows; it needs at least 3. Lower f, or draw a larger cohort";
+    let refused = gate(&bench, &["--bless", "--reason", "x"], &[]);
+    let err = format!("a baseline needs runs that end: trimmed-mean (f 1), seed 1 {failed}\n");
+    assert_eq!(refused, Ran { code: Some(1), out: String::new(), err });
+    assert!(!bench.path("deep/x.json").exists());
+
+    assert_eq!(gate(&bench, &["--bless", "--reason", "x", "--set", "seeds=[2, 4]"], &[]).code, Some(0));
+    let ran = gate(&bench, &["--junit", "x.xml", "--markdown", "x.md"], &[("GITHUB_ACTIONS", "true")]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
+    for told in [ran.out, bench.read("x.xml"), bench.read("x.md")] {
+        assert!(told.contains(&format!("no run broke off before, now one {failed};")), "{told}");
+    }
+}
+
+#[test]
 fn a_wrong_gate_is_refused_before_anything_runs() {
     let bench = Bench::new(TINY);
     let refused = |more: &[&str], err: &str| {

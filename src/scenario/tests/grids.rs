@@ -98,6 +98,17 @@ fn an_impossible_cell_names_the_settings_it_was_met_with() {
 }
 
 #[test]
+fn all_grids_together_have_a_limit_of_cells() {
+    let list = |n: usize| (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(", ");
+    let large = format!("[[grid]]\n\"train.rounds\" = [{}]\n\"train.batch\" = [{}]\n", list(400), list(250));
+    let message = refused(&with(&format!("[[grid]]\n\"train.rounds\" = [1, 2]\n\n{large}")), &[]);
+    let expected = "x.toml:12: grid
+  has too many cells; allowed: up to 100000 in all grids. Shorten its axes.
+1 fault in x.toml";
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn a_grid_of_which_nothing_is_left_is_a_fault() {
     let text = with("[[grid]]\nskip-impossible = true\n\"train.rounds\" = [0]\n");
     let expected = "x.toml:9: grid
