@@ -119,8 +119,7 @@ impl DeviceData {
         forgery: Option<&Forgery>,
     ) -> Vec<Input> {
         let input = |m: usize| {
-            let donors = forgery.and_then(|forgery| forgery.donors.as_ref());
-            let rows = donors.map_or_else(|| rows.shallow_clone(), |donors| donors.get(m as i64));
+            let rows = read_from(rows, forgery, m);
             let mut input = self.input(m, &rows, gates.map(|g| g.get(m as i64)), affine.map(|a| &a[m]));
             if let Some((painted, ink)) = forgery.and_then(|forgery| forgery.painted.as_ref()) {
                 ink.paint(m, &mut input, painted);
@@ -147,8 +146,36 @@ impl DeviceData {
         if let Some(present) = &present {
             let _ = values.g_mul_(&present.unsqueeze(-1).unsqueeze(-1));
         }
-        Input { values, lengths, present }
+        Input { values, lengths, present, longest: None }
     }
+
+    /// Steps of the longest sample of each batch, modality by modality, `[L, K, 1]`; `None` where all are as long as the array.
+    /// Rows, and 1 where they stand for a sample, are `[L, K, B]`, gates `[M, L, K, B]`; an absent sample counts as long as the
+    /// array.
+    pub(super) fn longest(
+        &self,
+        rows: &Tensor,
+        real: &Tensor,
+        gates: Option<&Tensor>,
+        forgery: Option<&Forgery>,
+    ) -> Vec<Option<Tensor>> {
+        let longest = |m: usize| {
+            let lengths = self.lengths[m].as_ref()?;
+            let rows = read_from(rows, forgery, m);
+            let mut found = lengths.index_select(0, &rows.flatten(0, -1)).view(rows.size().as_slice());
+            if let Some(gates) = gates {
+                found = found.masked_fill(&gates.get(m as i64).eq(0.0), self.values[m].size()[1]);
+            }
+            Some(found.masked_fill(&real.eq(0.0), 0i64).amax([-1].as_slice(), true))
+        };
+        (0..self.values.len()).map(longest).collect()
+    }
+}
+
+/// The rows that modality `m` is read from.
+fn read_from(rows: &Tensor, forgery: Option<&Forgery>, m: usize) -> Tensor {
+    let donors = forgery.and_then(|forgery| forgery.donors.as_ref());
+    donors.map_or_else(|| rows.shallow_clone(), |donors| donors.get(m as i64))
 }
 
 /// 1 for positions below a length, else 0: `[…]` to `[…, time]`.

@@ -3,10 +3,14 @@
 use super::batch::{DeviceData, gates, upload_affine};
 use super::forge::{Forgery, Ink};
 use super::{EvalJob, Scored};
+use crate::corrupt::Present;
 use crate::fault::Result;
 use crate::model::Model;
 use ndarray::Array2;
 use tch::{Device, Tensor};
+
+/// Samples of a batch in FedMultimodal's scoring: where a batch is padded to its longest sample, what that is.
+const BATCH: usize = 64;
 
 /// Models that are scored together on `count` samples each, from sample `start` on.
 #[derive(Debug)]
@@ -52,7 +56,12 @@ impl Group<'_> {
             let painted = Tensor::from_slice(&painted).to_device(device).view(shape);
             Forgery { donors: None, painted: Some((painted, ink)) }
         });
-        let inputs = self.data.inputs(&rows, gates.as_ref(), affine.as_deref(), forgery.as_ref());
+        let mut inputs = self.data.inputs(&rows, gates.as_ref(), affine.as_deref(), forgery.as_ref());
+        if self.model.pads_by_batch() {
+            for (input, longest) in inputs.iter_mut().zip(self.longest(device)) {
+                input.longest = longest;
+            }
+        }
         let logits = self.model.score(&weights, &inputs);
         let classes = logits.size()[2] as usize;
         let flat = Vec::<f32>::try_from(logits.to_device(Device::Cpu).contiguous().view([-1]))?;
@@ -61,5 +70,28 @@ impl Group<'_> {
             Scored { run: job.run, place: job.place, start: self.start, logits }
         };
         Ok(self.jobs.iter().zip(flat.chunks_exact((self.count * classes).max(1))).map(scored).collect())
+    }
+
+    /// Steps of the longest sample of each sample's batch, by modality, `[L, count]`: batches of an evaluation in order, whole
+    /// whatever piece of it this is.
+    fn longest(&self, device: Device) -> Vec<Option<Tensor>> {
+        let first = self.start / BATCH * BATCH;
+        let last = (self.start + self.count).next_multiple_of(BATCH);
+        let shape = [self.jobs.len() as i64, ((last - first) / BATCH) as i64, BATCH as i64];
+        let cells = || self.jobs.iter().flat_map(|job| (first..last).map(move |i| (job, i)));
+        let row = |(job, i): (&EvalJob, usize)| job.rows.get(i).map_or(0, |&row| i64::from(row));
+        let real = |(job, i): (&EvalJob, usize)| f32::from(i < job.rows.len());
+        let present = |(job, i): (&EvalJob, usize)| job.present.as_ref().and_then(|p| p.get(i).copied());
+        let upload = |tensor: Tensor| tensor.to_device(device).view(shape);
+        let rows = upload(Tensor::from_slice(&cells().map(row).collect::<Vec<_>>()));
+        let real = upload(Tensor::from_slice(&cells().map(real).collect::<Vec<_>>()));
+        let present: Vec<Present> = cells().map(|cell| present(cell).unwrap_or(Present::MAX)).collect();
+        let gates = gates(&present, self.data.modalities(), &shape, device);
+        let of_each = |longest: Tensor| {
+            let of_each = longest.expand(shape, false).reshape([shape[0], -1]);
+            of_each.narrow(1, (self.start - first) as i64, self.count as i64)
+        };
+        let longest = self.data.longest(&rows, &real, gates.as_ref(), None);
+        longest.into_iter().map(|longest| longest.map(of_each)).collect()
     }
 }

@@ -53,17 +53,20 @@ fn data() -> Dataset {
 
 fn model(data: &Dataset, fusion: FusionConfig) -> Model {
     let encoders = [
-        ("conv", EncoderConfig::ConvGru(ConvGru { channels: [8, 16, 32], hidden: 24 })),
+        ("conv", EncoderConfig::ConvGru(ConvGru { channels: [8, 16, 32], hidden: 24, ..ConvGru::default() })),
         ("steps", EncoderConfig::Gru(Hidden { hidden: 24 })),
         ("pooled", EncoderConfig::Mlp(Hidden { hidden: 24 })),
     ];
     let encoders = encoders.map(|(name, encoder)| (name.to_string(), encoder)).into();
-    let config = Config { encoder: None, encoders, fusion, head: 16, dropout: 0.2, head_dropout: true };
+    let config = Config { encoders, fusion, head: 16, dropout: 0.2, ..Config::default() };
     Model::new(&config, &data.shapes(), CLASSES)
 }
 
 fn fusions() -> [FusionConfig; 2] {
-    [FusionConfig::Attention(Attention { heads: 3, units: 64 }), FusionConfig::Concat(Concat::default())]
+    [
+        FusionConfig::Attention(Attention { heads: 3, units: 64, ..Attention::default() }),
+        FusionConfig::Concat(Concat::default()),
+    ]
 }
 
 fn affine(data: &Dataset, place: usize) -> Arc<Vec<Affine>> {

@@ -37,6 +37,8 @@ struct Schedule {
     dropout: Option<Tensor>,
     /// What attackers forged.
     forgery: Option<Forgery>,
+    /// Steps of the longest sample of each batch, by modality, `[L, S, 1]`, where batches are padded to it.
+    longest: Option<Vec<Option<Tensor>>>,
     restrictions: Option<Restrictions>,
     contrasts: Option<Contrasts>,
     /// Local steps of each lane, falling.
@@ -98,7 +100,10 @@ impl Group<'_> {
         let rows = at(&schedule.rows);
         let gates = schedule.gates.as_ref().map(|g| g.narrow(1, 0, active).select(2, step as i64));
         let forgery = schedule.forgery.as_ref().map(|forgery| forgery.at(active, step as i64));
-        let inputs = schedule.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
+        let mut inputs = schedule.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
+        for (input, longest) in inputs.iter_mut().zip(schedule.longest.iter().flatten()) {
+            input.longest = longest.as_ref().map(at);
+        }
         let starts = |starts: &Tensor| starts.get(step as i64).narrow(0, 0, active);
         let masks = schedule.dropout.as_ref().map(|all| self.pool.masks(starts(all)));
         let (logits, saved) = self.model.forward(weights, &inputs, masks.as_ref());
@@ -159,19 +164,24 @@ impl Group<'_> {
         }
         let forgery = Forgery::new(&filled, &rows, self.data.modalities(), device);
         let upload = |values: &[i64]| Tensor::from_slice(values).to_device(device).view(shape);
+        let forgery = forgery.map(|forgery| forgery.view(self.data.modalities(), shape));
         let affine: Vec<_> = self.jobs.iter().map(|job| job.affine.as_deref().map(Vec::as_slice)).collect();
+        let (rows, weight) = (upload(&rows), Tensor::from_slice(&weight).to_device(device).view(shape));
+        let gates = gates(&present, self.data.modalities(), &shape, device);
+        let found = || data.longest(&rows, &weight, gates.as_ref(), forgery.as_ref());
         Ok(Schedule {
-            rows: upload(&rows),
+            longest: self.model.pads_by_batch().then(found),
             labels: (!self.data.multilabel()).then(|| upload(&labels)),
-            gates: gates(&present, self.data.modalities(), &shape, device),
-            weight: Tensor::from_slice(&weight).to_device(device).view(shape),
             affine: upload_affine(&affine, device),
             dropout: self.windows(longest, batch as i64).map(|starts| starts.to_device(device)),
-            forgery: forgery.map(|forgery| forgery.view(self.data.modalities(), shape)),
+            forgery,
             restrictions: Restrictions::new(self.jobs, device),
             contrasts: Contrasts::new(self.jobs, device),
             steps,
             data,
+            rows,
+            gates,
+            weight,
         })
     }
 }

@@ -18,6 +18,9 @@ pub struct Config {
     pub encoders: BTreeMap<String, EncoderConfig>,
     /// How the modalities are joined.
     pub fusion: FusionConfig,
+    /// What lies beyond a sample's last step.
+    #[serde(skip_serializing_if = "Padding::is_default")]
+    pub padding: Padding,
     /// Units of the head's hidden layer.
     pub head: usize,
     /// Dropout probability, after every conv block, in the mlp and in the head.
@@ -32,16 +35,39 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
+/// What is left out of the canonical form.
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             encoder: None,
             encoders: BTreeMap::new(),
             fusion: FusionConfig::default(),
+            padding: Padding::default(),
             head: 64,
             dropout: 0.1,
             head_dropout: true,
         }
+    }
+}
+
+/// What lies beyond a sample's last step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// Nothing: every layer finds zeros there, so that no result depends on the batch.
+    #[default]
+    Absent,
+    /// As FedMultimodal: zeros up to the longest sample of the batch, and then what the layers make of them.
+    Batch,
+}
+
+impl Padding {
+    fn is_default(&self) -> bool {
+        *self == Padding::Absent
     }
 }
 
@@ -67,11 +93,15 @@ pub struct ConvGru {
     pub channels: [usize; 3],
     /// Units of the GRU.
     pub hidden: usize,
+    /// Whether a sample that is absent, or too short to leave a step, still shows one step, as in FedMultimodal's models of
+    /// speech and of one modality.
+    #[serde(skip_serializing_if = "is_false")]
+    pub absent_step: bool,
 }
 
 impl Default for ConvGru {
     fn default() -> Self {
-        Self { channels: [32, 64, 128], hidden: 128 }
+        Self { channels: [32, 64, 128], hidden: 128, absent_step: false }
     }
 }
 
@@ -118,11 +148,32 @@ pub struct Attention {
     pub heads: usize,
     /// Units of the scoring layer.
     pub units: usize,
+    /// What a sample's length masks.
+    #[serde(skip_serializing_if = "Mask::is_default")]
+    pub mask: Mask,
 }
 
 impl Default for Attention {
     fn default() -> Self {
-        Self { heads: 6, units: 512 }
+        Self { heads: 6, units: 512, mask: Mask::default() }
+    }
+}
+
+/// What a sample's length masks in attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mask {
+    /// The steps from its length on.
+    #[default]
+    Steps,
+    /// As FedMultimodal's models of one modality: the heads from its length on, which then weigh all steps alike; padding
+    /// takes part as zeros.
+    Heads,
+}
+
+impl Mask {
+    fn is_default(&self) -> bool {
+        *self == Mask::Steps
     }
 }
 
@@ -179,6 +230,11 @@ pub const ENCODERS: &[About] = &[
                 meaning: "channels of the three blocks, each from 1",
             },
             HIDDEN,
+            Parameter {
+                name: "absent-step",
+                default: "false",
+                meaning: "true: an absent sample, or one too short to leave a step, still shows one, as FedMultimodal's audio of MELD and its models of one modality",
+            },
         ],
     },
     About {
@@ -214,6 +270,11 @@ pub const FUSIONS: &[About] = &[
         parameters: &[
             Parameter { name: "heads", default: "6", meaning: "weighted sums, from 1" },
             Parameter { name: "units", default: "512", meaning: "units of the scoring layer, from 1" },
+            Parameter {
+                name: "mask",
+                default: "valid steps",
+                meaning: "what a sample's length masks: steps, or heads, as FedMultimodal's models of one modality",
+            },
         ],
     },
     About {
@@ -326,6 +387,19 @@ impl Config {
                 true => c.inside("encoders", |c| c.inside(&shape.name, |c| encoder.check_shape(c, shape))),
                 false => c.inside("encoder", |c| encoder.check_shape(c, shape)),
             }
+        }
+        let masks_heads = matches!(&self.fusion, FusionConfig::Attention(a) if a.mask == Mask::Heads);
+        if masks_heads && shapes.len() > 1 {
+            c.inside("fusion", |c| {
+                c.inside("attention", |c| {
+                    c.fault(
+                        "mask",
+                        format!("masks heads by the length of one modality, and the data has {}", shapes.len()),
+                        "steps, or data of one modality",
+                        "Leave mask out, or choose one modality.",
+                    );
+                });
+            });
         }
         let widths: Vec<usize> = shapes.iter().map(|s| self.encoder_of(s).output(s)).collect();
         if matches!(self.fusion, FusionConfig::Attention(_)) && widths.windows(2).any(|w| w[0] != w[1]) {

@@ -15,6 +15,20 @@ pub struct Input {
     pub lengths: Option<Tensor>,
     /// 1 where the sample has the modality, else 0, `[L, B]`; `None` when all have it.
     pub present: Option<Tensor>,
+    /// Steps of the longest sample of each sample's batch, `[L, B]` or `[L, 1]`, where samples differ and a batch is padded
+    /// to it; an absent sample counts as long as the array.
+    pub longest: Option<Tensor>,
+}
+
+impl Input {
+    /// Steps that convolutions find, where samples differ: beyond them they find zeros, however deep they lie.
+    fn found(&self) -> Option<Tensor> {
+        match (&self.longest, &self.lengths, &self.present) {
+            (Some(longest), _, _) => Some(longest.shallow_clone()),
+            (None, Some(lengths), Some(present)) => Some(lengths.masked_fill(&present.eq(0.0), self.values.size()[2])),
+            (None, lengths, _) => lengths.as_ref().map(Tensor::shallow_clone),
+        }
+    }
 }
 
 /// An encoder's output.
@@ -24,15 +38,17 @@ pub struct Encoded {
     pub states: Tensor,
     /// 1 where a state is valid, else 0, `[L, B, S]`; `None` when all are.
     pub valid: Option<Tensor>,
-    /// As `valid`, of a sample's length alone; all steps where it lacks the modality.
+    /// As `valid`, of a sample's length alone; all steps where it lacks the modality and shows none.
     pub within: Option<Tensor>,
+    /// States of the longest sample of the batch, `[L, B]` or `[L, 1]`, where a batch is padded to it.
+    pub longest: Option<Tensor>,
 }
 
 /// An encoder.
 #[derive(Debug, Clone)]
 pub enum Encoder {
-    /// Three conv blocks, then a GRU.
-    ConvGru(Box<[ConvBlock; 3]>, Gru),
+    /// Three conv blocks, then a GRU; whether what is absent shows a step.
+    ConvGru(Box<[ConvBlock; 3]>, Gru, bool),
     /// A GRU.
     Gru(Gru),
     /// Two linear layers.
@@ -66,7 +82,7 @@ impl Encoder {
                     ConvBlock::new(layout, "conv2", a, b),
                     ConvBlock::new(layout, "conv3", b, d),
                 ];
-                Encoder::ConvGru(Box::new(blocks), Gru::new(layout, "gru", d, hidden))
+                Encoder::ConvGru(Box::new(blocks), Gru::new(layout, "gru", d, hidden), c.absent_step)
             }
             EncoderConfig::Gru(_) => Encoder::Gru(Gru::new(layout, "gru", width, hidden)),
             EncoderConfig::Mlp(_) => Encoder::Mlp(
@@ -82,7 +98,7 @@ impl Encoder {
     pub fn units(&self, shape: &ModalityShape) -> i64 {
         let time = shape.time as i64;
         match self {
-            Encoder::ConvGru(blocks, _) => blocks.iter().enumerate().map(|(i, b)| b.units(time >> i)).sum(),
+            Encoder::ConvGru(blocks, ..) => blocks.iter().enumerate().map(|(i, b)| b.units(time >> i)).sum(),
             Encoder::Gru(_) | Encoder::Identity => 0,
             Encoder::Mlp(_, _, hidden) => *hidden,
         }
@@ -93,7 +109,7 @@ impl Encoder {
         let (time, width) = (shape.time as i64, shape.width as i64);
         let recurrent = |steps: i64, gru: &Gru| steps * (24 * gru.hidden() + 1024);
         match self {
-            Encoder::ConvGru(blocks, gru) => {
+            Encoder::ConvGru(blocks, gru, _) => {
                 let conv: i64 = blocks.iter().enumerate().map(|(i, b)| b.activations(time >> i)).sum();
                 time * width + conv + recurrent(time >> 3, gru)
             }
@@ -111,24 +127,24 @@ impl Encoder {
         masks: Option<&Masks>,
         keep: bool,
     ) -> (Encoded, Option<Saved>) {
-        let lengths = |halvings: i64| input.lengths.as_ref().map(|l| l.floor_divide_scalar(1i64 << halvings));
         let time = input.values.size()[2];
-        let (states, saved, lengths) = match self {
-            Encoder::ConvGru(blocks, gru) => {
+        let (states, saved, halvings) = match self {
+            Encoder::ConvGru(blocks, gru, _) => {
+                let found = input.found();
                 let mut x = input.values.shallow_clone();
                 let mut kept = Vec::new();
                 for (i, block) in (1..).zip(blocks.iter()) {
-                    let valid = lengths(i).map(|l| steps_below(&l, time >> i));
+                    let valid = found.as_ref().map(|l| steps_below(&halved(l, i), time >> i));
                     let (y, saved) = block.forward(weights, &x, masks, valid.as_ref());
                     kept.extend(keep.then_some(saved));
                     x = y;
                 }
                 let (states, saved) = gru.forward(weights, &x);
-                (states, Saved::ConvGru(kept, saved), lengths(3))
+                (states, Saved::ConvGru(kept, saved), Some(3))
             }
             Encoder::Gru(gru) => {
                 let (states, saved) = gru.forward(weights, &input.values);
-                (states, Saved::Gru(saved), lengths(0))
+                (states, Saved::Gru(saved), Some(0))
             }
             Encoder::Mlp(first, second, hidden) => {
                 let x = input.values.squeeze_dim(2);
@@ -142,24 +158,17 @@ impl Encoder {
             }
             Encoder::Identity => (input.values.shallow_clone(), Saved::Identity, None),
         };
-        let steps = states.size()[2];
-        let by_length = lengths.map(|l| steps_below(&l, steps));
-        let by_presence = input.present.as_ref().map(|p| p.unsqueeze(-1).expand([-1, -1, steps], false));
-        let valid = match (&by_length, by_presence) {
-            (Some(a), Some(b)) => Some(a * b),
-            (a, b) => b.or_else(|| a.as_ref().map(Tensor::shallow_clone)),
+        let encoded = match self {
+            Encoder::ConvGru(_, _, true) => Encoded::showing_a_step(states, input, halvings),
+            _ => Encoded::new(states, input, halvings),
         };
-        let within = match (by_length, &input.present) {
-            (Some(length), Some(present)) => Some(length.maximum(&(1.0 - present.unsqueeze(-1)))),
-            (length, _) => length,
-        };
-        (Encoded { states, valid, within }, keep.then_some(saved))
+        (encoded, keep.then_some(saved))
     }
 
     /// Backward from the gradient of the states.
     pub fn backward(&self, weights: &Tensor, saved: Saved, gstates: &Tensor, grads: &Tensor) {
         match (self, saved) {
-            (Encoder::ConvGru(blocks, gru), Saved::ConvGru(kept, saved)) => {
+            (Encoder::ConvGru(blocks, gru, _), Saved::ConvGru(kept, saved)) => {
                 let mut g = gru.backward(weights, saved, gstates, grads, true);
                 for ((i, block), saved) in blocks.iter().enumerate().zip(kept).rev() {
                     g = g.and_then(|g| block.backward(weights, saved, &g, grads, i > 0));
@@ -178,8 +187,47 @@ impl Encoder {
     }
 }
 
+impl Encoded {
+    /// The states of an input whose steps were halved so many times; `None` where its steps are gone.
+    fn new(states: Tensor, input: &Input, halvings: Option<i64>) -> Self {
+        let steps = states.size()[2];
+        let left = |lengths: &Option<Tensor>| Some(halved(lengths.as_ref()?, halvings?));
+        let by_length = left(&input.lengths).map(|l| steps_below(&l, steps));
+        let by_presence = input.present.as_ref().map(|p| p.unsqueeze(-1).expand([-1, -1, steps], false));
+        let valid = match (&by_length, by_presence) {
+            (Some(a), Some(b)) => Some(a * b),
+            (a, b) => b.or_else(|| a.as_ref().map(Tensor::shallow_clone)),
+        };
+        let within = match (by_length, &input.present) {
+            (Some(length), Some(present)) => Some(length.maximum(&(1.0 - present.unsqueeze(-1)))),
+            (length, _) => length,
+        };
+        Self { states, valid, within, longest: left(&input.longest) }
+    }
+
+    /// The same where a sample without a step shows its first one; an absent sample is then one step long.
+    fn showing_a_step(states: Tensor, input: &Input, halvings: Option<i64>) -> Self {
+        let Self { states, valid, longest, .. } = Self::new(states, input, halvings);
+        let valid = valid.map(|valid| {
+            let shown = valid.copy();
+            let _ = shown.narrow(2, 0, 1).fill_(1.0);
+            shown
+        });
+        let longest = longest.map(|longest| match &input.present {
+            Some(present) => longest.clamp_min(1).where_scalarother(&present.ne(0.0), 1),
+            None => longest.clamp_min(1),
+        });
+        Self { states, within: valid.as_ref().map(Tensor::shallow_clone), valid, longest }
+    }
+}
+
+/// What halvings leave of lengths, each rounded down.
+fn halved(lengths: &Tensor, halvings: i64) -> Tensor {
+    lengths.floor_divide_scalar(1i64 << halvings)
+}
+
 /// `[L, B, steps]`: 1 where the step lies below the sample's length.
-fn steps_below(lengths: &Tensor, steps: i64) -> Tensor {
+pub(super) fn steps_below(lengths: &Tensor, steps: i64) -> Tensor {
     let positions = Tensor::arange(steps, (Kind::Int64, lengths.device()));
     positions.less_tensor(&lengths.unsqueeze(-1)).to_kind(Kind::Float)
 }

@@ -1,7 +1,7 @@
 //! Fusion: the encoders' states to one vector a sample.
 
-use super::config::{FusionConfig, Mean};
-use super::encoder::Encoded;
+use super::config::{FusionConfig, Mask, Mean};
+use super::encoder::{Encoded, steps_below};
 use super::layer::{AttentionPool, attention};
 use super::layout::Layout;
 use tch::{Kind, Tensor};
@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 #[derive(Debug, Clone)]
 pub enum Fusion {
     /// Attention pooling over the steps of all modalities.
-    Attention(AttentionPool),
+    Attention(AttentionPool, Mask),
     /// Mean over steps, side by side.
     Concat(Mean),
 }
@@ -20,6 +20,8 @@ pub enum Fusion {
 pub enum Saved {
     /// Of attention, and the steps of each modality.
     Attention(attention::Saved, Vec<i64>),
+    /// Of attention with masked heads, and which states are no padding.
+    MaskedHeads(attention::Saved, Option<Tensor>),
     /// Of concat: each modality's share of a step in its mean `[L, B, S, 1]`, and its width.
     Concat(Vec<(Tensor, i64)>),
 }
@@ -30,7 +32,7 @@ impl Fusion {
         match config {
             FusionConfig::Attention(a) => {
                 let (width, heads) = (widths.first().copied().unwrap_or(1), a.heads as i64);
-                (Fusion::Attention(AttentionPool::new(layout, width, a.units as i64, heads)), heads * width)
+                (Fusion::Attention(AttentionPool::new(layout, width, a.units as i64, heads), a.mask), heads * width)
             }
             FusionConfig::Concat(concat) => (Fusion::Concat(concat.mean), widths.iter().sum()),
         }
@@ -39,11 +41,12 @@ impl Fusion {
     /// Forward: `[L, B, F]`.
     pub fn forward(&self, weights: &Tensor, encoded: &[Encoded]) -> (Tensor, Saved) {
         match self {
-            Fusion::Attention(pool) => {
+            Fusion::Attention(pool, Mask::Heads) => masked_heads(pool, weights, &encoded[0]),
+            Fusion::Attention(pool, Mask::Steps) => {
                 let steps = encoded.iter().map(|e| e.states.size()[2]).collect();
                 let states: Vec<&Tensor> = encoded.iter().map(|e| &e.states).collect();
-                let (pooled, saved) =
-                    pool.forward(weights, Tensor::cat(&states, 2).contiguous(), joint_validity(encoded).as_ref());
+                let hidden = attention::Hidden { steps: joint_validity(encoded), heads: None };
+                let (pooled, saved) = pool.forward(weights, Tensor::cat(&states, 2).contiguous(), hidden);
                 (pooled, Saved::Attention(saved, steps))
             }
             Fusion::Concat(mean) => {
@@ -67,7 +70,11 @@ impl Fusion {
     pub fn backward(&self, weights: &Tensor, saved: Saved, gy: &Tensor, grads: &Tensor) -> Vec<Tensor> {
         let mut start = 0;
         match (self, saved) {
-            (Fusion::Attention(pool), Saved::Attention(saved, steps)) => {
+            (Fusion::Attention(pool, _), Saved::MaskedHeads(saved, valid)) => {
+                let gstates = pool.backward(weights, saved, gy, grads);
+                vec![valid.map_or_else(|| gstates.shallow_clone(), |valid| &gstates * valid.unsqueeze(-1))]
+            }
+            (Fusion::Attention(pool, _), Saved::Attention(saved, steps)) => {
                 let gstates = pool.backward(weights, saved, gy, grads);
                 let mut piece = |steps: i64| {
                     start += steps;
@@ -85,6 +92,24 @@ impl Fusion {
             _ => unreachable!("a fusion gets back what it saved"),
         }
     }
+}
+
+/// Pooling of one modality in FedMultimodal's way: a sample's length masks heads, which then weigh all steps alike, and padding
+/// takes part, as zeros, up to the longest sample of the batch.
+fn masked_heads(pool: &AttentionPool, weights: &Tensor, encoded: &Encoded) -> (Tensor, Saved) {
+    let Encoded { states, valid, longest, .. } = encoded;
+    let [lanes, batch, steps] = [states.size()[0], states.size()[1], states.size()[2]];
+    let left = match valid {
+        Some(valid) => valid.sum_dim_intlist([2].as_slice(), false, Kind::Int64),
+        None => Tensor::full([lanes, batch], steps, (Kind::Int64, states.device())),
+    };
+    let hidden = attention::Hidden {
+        steps: longest.as_ref().map(|longest| steps_below(longest, steps).expand([lanes, batch, steps], false)),
+        heads: Some(steps_below(&left, pool.heads())),
+    };
+    let states = valid.as_ref().map_or_else(|| states.shallow_clone(), |valid| states * valid.unsqueeze(-1));
+    let (pooled, saved) = pool.forward(weights, states.contiguous(), hidden);
+    (pooled, Saved::MaskedHeads(saved, valid.as_ref().map(Tensor::shallow_clone)))
 }
 
 /// Validity of the joint time axis; `None` when every step of every modality is valid.
@@ -108,9 +133,13 @@ fn valid_shares(encoded: &Encoded) -> Tensor {
     }
 }
 
-/// As the reference: every step counts, those beyond a sample's length as zeros; absence is not masked.
+/// As the reference: every step counts (of the array, or up to the longest sample of the batch), those beyond a sample's length
+/// as zeros; absence is not masked.
 fn padded_shares(encoded: &Encoded) -> Tensor {
-    let equal = equal_shares(encoded);
+    let equal = match &encoded.longest {
+        None => equal_shares(encoded),
+        Some(longest) => longest.clamp_min(1).to_kind(Kind::Float).reciprocal().unsqueeze(-1).unsqueeze(-1),
+    };
     encoded.within.as_ref().map_or_else(|| equal.copy(), |within| within.unsqueeze(-1) * &equal)
 }
 

@@ -15,7 +15,7 @@ pub mod layout;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, EncoderConfig, FusionConfig};
+pub use config::{Config, EncoderConfig, FusionConfig, Padding};
 pub use encoder::Input;
 pub use layout::{Block, Layout};
 
@@ -42,6 +42,7 @@ pub struct Model {
     /// Dropout probability.
     pub dropout: f64,
     head_dropout: bool,
+    padding: Padding,
 }
 
 /// What the backward needs.
@@ -96,7 +97,13 @@ impl Model {
             dead,
             dropout: config.dropout,
             head_dropout: config.head_dropout,
+            padding: config.padding,
         }
+    }
+
+    /// Whether what a sample gives depends on the longest one of its batch: inputs then say how long that is.
+    pub fn pads_by_batch(&self) -> bool {
+        self.padding == Padding::Batch
     }
 
     /// Number of weights P.

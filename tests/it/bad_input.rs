@@ -92,7 +92,7 @@ x.toml:3: strategy = \"fedavgg\"
 x.toml:7: data.synthetic.classes = 1
   is too small; allowed: a whole number from 2.
 x.toml:14: model.fuson = \"concat\"
-  is not a key of [model]; allowed: encoder, encoders, fusion, head, dropout, head-dropout. Did you mean fusion?
+  is not a key of [model]; allowed: encoder, encoders, fusion, padding, head, dropout, head-dropout. Did you mean fusion?
 x.toml:19: train.cohort = 0.0
   is not a share of the clients; allowed: a number above 0 up to 1.0, or a whole number of clients.
 x.toml:20: train.optimizer.sgd.lr = -1
@@ -249,6 +249,17 @@ fn a_partition_that_only_a_later_seed_cannot_make_is_refused_before_the_first_ro
     let expected =
         "--set partition.iid.clients=4\n  there are 2 training samples; from 1 to 2 clients are possible.\n1 fault in ";
     assert!(both.starts_with(expected), "{both}");
+}
+
+#[test]
+fn heads_are_masked_by_one_length_only() {
+    let bench = Bench::new(TINY);
+    let heads = r#"model.fusion={ attention = { mask = "heads" } }"#;
+    let refused = bench.refused(&[heads]);
+    let expected = "
+  masks heads by the length of one modality, and the data has 2; allowed: steps, or data of one modality. Leave mask out, or choose one modality.
+1 fault in x.toml";
+    assert_eq!(refused, format!("--set {heads}: model.fusion.attention.mask = \"heads\"{expected}"));
 }
 
 /// An allocation that fails ends a process, so what no machine can hold is refused before it is asked for.

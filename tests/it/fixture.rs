@@ -61,7 +61,7 @@ pub fn data(tensors: &Tensors, multilabel: bool) -> Dataset {
 }
 
 pub fn model(data: &Dataset, attention: bool) -> Model {
-    let conv = EncoderConfig::ConvGru(ConvGru { channels: [3, 4, 5], hidden: HIDDEN });
+    let conv = EncoderConfig::ConvGru(ConvGru { channels: [3, 4, 5], hidden: HIDDEN, ..ConvGru::default() });
     let encoders = [
         ("motion", conv.clone()),
         ("text", EncoderConfig::Gru(Hidden { hidden: HIDDEN })),
@@ -69,15 +69,14 @@ pub fn model(data: &Dataset, attention: bool) -> Model {
         ("pulse", conv),
     ];
     let config = Config {
-        encoder: None,
         encoders: encoders.map(|(name, encoder)| (name.to_string(), encoder)).into(),
         fusion: match attention {
-            true => FusionConfig::Attention(Attention { heads: 2, units: 7 }),
+            true => FusionConfig::Attention(Attention { heads: 2, units: 7, ..Attention::default() }),
             false => FusionConfig::Concat(Concat::default()),
         },
         head: 5,
         dropout: 0.5,
-        head_dropout: true,
+        ..Config::default()
     };
     Model::new(&config, &data.shapes(), CLASSES)
 }

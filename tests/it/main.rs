@@ -21,6 +21,7 @@ mod list;
 mod local;
 mod objectives;
 mod output_folder;
+mod padding;
 mod population;
 mod pytorch;
 mod real_data;

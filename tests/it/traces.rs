@@ -122,10 +122,10 @@ impl Trace {
         let concat = trace["fusion"] == "concat";
         let hidden = trace["hidden"].as_u64().unwrap() as usize;
         let config = Config {
-            encoder: Some(EncoderConfig::ConvGru(ConvGru { channels: [32, 64, 128], hidden })),
+            encoder: Some(EncoderConfig::ConvGru(ConvGru { channels: [32, 64, 128], hidden, ..ConvGru::default() })),
             fusion: match concat {
                 true => FusionConfig::Concat(Concat::default()),
-                false => FusionConfig::Attention(Attention { heads: 6, units: 512 }),
+                false => FusionConfig::Attention(Attention { heads: 6, units: 512, ..Attention::default() }),
             },
             head: 64,
             dropout: 0.0,

@@ -4,14 +4,15 @@
 //! S = tanh(x W₁ + b₁) W₂ + b₂   [T, K]      P = softmax over T of S      y = Pᵀ x   [K, H], flattened
 //! ```
 //!
-//! Steps that are not valid (padding, an absent modality) get the score −10⁵ and weight 0; a sample without any valid step
-//! gives y = 0, so that nothing absent ever reaches the prediction.
+//! Hidden steps (padding, an absent modality) get the score −10³⁰ and weight 0; a sample without any other step gives y = 0, so
+//! that nothing absent ever reaches the prediction. Hidden heads get the score −10⁵ everywhere: the plain mean.
 
 use super::Linear;
 use crate::model::layout::Layout;
 use tch::{Kind, Tensor};
 
-const HIDDEN_SCORE: f64 = -1e5;
+const HIDDEN_STEP: f64 = -1e30;
+const HIDDEN_HEAD: f64 = -1e5;
 
 /// `x [L, B, T, H] → [L, B, K · H]`.
 #[derive(Debug, Clone)]
@@ -27,6 +28,16 @@ pub struct Saved {
     x: Tensor,
     hidden: Tensor,
     shares: Tensor,
+    hidden_heads: Option<Tensor>,
+}
+
+/// What takes no part; `None` where all do.
+#[derive(Debug, Default)]
+pub struct Hidden {
+    /// 0 for hidden steps, else 1, `[L, B, T]`.
+    pub steps: Option<Tensor>,
+    /// 0 for hidden heads, else 1, `[L, B, K]`.
+    pub heads: Option<Tensor>,
 }
 
 impl AttentionPool {
@@ -37,30 +48,42 @@ impl AttentionPool {
         Self { first, second, heads }
     }
 
-    /// Forward; `valid [L, B, T]` is 1 or 0, `None` when every step is valid.
-    pub fn forward(&self, weights: &Tensor, x: Tensor, valid: Option<&Tensor>) -> (Tensor, Saved) {
+    /// Number of heads K.
+    pub fn heads(&self) -> i64 {
+        self.heads
+    }
+
+    /// Forward.
+    pub fn forward(&self, weights: &Tensor, x: Tensor, Hidden { steps, heads }: Hidden) -> (Tensor, Saved) {
         let [lanes, batch, time, width] = dims(&x);
+        let hidden_heads = heads.map(|heads| heads.eq(0.0).unsqueeze(2));
         let hidden = self.first.forward(weights, &x.view([lanes, batch * time, width])).tanh_();
         let scores = self.second.forward(weights, &hidden).view([lanes, batch, time, self.heads]);
-        let shares = match valid {
+        let scores = match &hidden_heads {
+            None => scores,
+            Some(heads) => scores.masked_fill(heads, HIDDEN_HEAD),
+        };
+        let shares = match steps {
             None => scores.softmax(2, Kind::Float),
-            Some(valid) => {
-                let valid = valid.unsqueeze(-1);
-                scores.masked_fill(&valid.eq(0.0), HIDDEN_SCORE).softmax(2, Kind::Float) * valid
+            Some(steps) => {
+                let steps = steps.unsqueeze(-1);
+                scores.masked_fill(&steps.eq(0.0), HIDDEN_STEP).softmax(2, Kind::Float) * steps
             }
         };
         let pooled = flat(&shares).transpose(1, 2).bmm(&flat(&x));
-        (pooled.view([lanes, batch, self.heads * width]), Saved { x, hidden, shares })
+        (pooled.view([lanes, batch, self.heads * width]), Saved { x, hidden, shares, hidden_heads })
     }
 
     /// Backward.
     pub fn backward(&self, weights: &Tensor, saved: Saved, gy: &Tensor, grads: &Tensor) -> Tensor {
-        let Saved { x, hidden, shares } = saved;
+        let Saved { x, hidden, shares, hidden_heads } = saved;
         let [lanes, batch, time, width] = dims(&x);
         let gy = gy.contiguous().view([lanes * batch, self.heads, width]);
         let gshares = flat(&x).bmm(&gy.transpose(1, 2));
         let weighted = flat(&shares) * gshares;
         let gscores = &weighted - flat(&shares) * weighted.sum_dim_intlist([1].as_slice(), true, Kind::Float);
+        let gscores = gscores.view([lanes, batch, time, self.heads]);
+        let gscores = hidden_heads.map_or_else(|| gscores.shallow_clone(), |heads| gscores.masked_fill(&heads, 0.0));
         let gscores = gscores.view([lanes, batch * time, self.heads]);
         let ghidden = self.second.backward(weights, &hidden, &gscores, grads);
         let _ = Tensor::tanh_backward_grad_input(&ghidden, &ghidden, &hidden);

@@ -5,6 +5,7 @@ use super::{assert_close, bits, masks, random, unwritten};
 use crate::model::config::{Attention, Concat};
 use crate::model::encoder::Encoded;
 use crate::model::fusion::Fusion;
+use crate::model::layer::attention::Hidden;
 use crate::model::layer::{AttentionPool, ConvBlock, Gru, Linear, loss};
 use crate::model::{FusionConfig, Layout};
 use tch::{Kind, Reduction, Tensor};
@@ -139,7 +140,8 @@ fn attention_pool_agrees_with_autograd_and_ignores_what_is_not_valid() {
         let valid = bits("valid", &[LANES, BATCH, 6], 0.6);
         let _ = valid.get(1).get(2).zero_();
         let grads = unwritten(&weights);
-        let (y, saved) = pool.forward(&weights, x.copy(), cut.then_some(&valid));
+        let (y, saved) =
+            pool.forward(&weights, x.copy(), Hidden { steps: cut.then(|| valid.shallow_clone()), heads: None });
         let gx = pool.backward(&weights, saved, &gy, &grads);
         let one = |w: &Weights, x: &[Tensor], l: i64, b: i64| {
             let x = if cut { valid_steps(&x[0], &valid.get(l).get(b)) } else { x[0].shallow_clone() };
@@ -157,7 +159,7 @@ fn attention_pool_agrees_with_autograd_and_ignores_what_is_not_valid() {
 
 #[test]
 fn fusions_agree_with_autograd_for_any_mix_of_validity() {
-    let attention = FusionConfig::Attention(Attention { heads: 2, units: 5 });
+    let attention = FusionConfig::Attention(Attention { heads: 2, units: 5, ..Attention::default() });
     for config in [attention, FusionConfig::Concat(Concat::default())] {
         for (first, second) in [(false, false), (true, false), (true, true)] {
             let name = format!("{config:?}, valid {first} {second}");
@@ -169,8 +171,12 @@ fn fusions_agree_with_autograd_for_any_mix_of_validity() {
             ];
             let gy = random("gy", &[LANES, BATCH, width]);
             let grads = unwritten(&weights);
-            let encoded =
-                |m: usize| Encoded { states: xs[m].copy(), valid: valid[m].as_ref().map(Tensor::copy), within: None };
+            let encoded = |m: usize| Encoded {
+                states: xs[m].copy(),
+                valid: valid[m].as_ref().map(Tensor::copy),
+                within: None,
+                longest: None,
+            };
             let (y, saved) = fusion.forward(&weights, &[encoded(0), encoded(1)]);
             let gstates = fusion.backward(&weights, saved, &gy, &grads);
             let one = |w: &Weights, x: &[Tensor], l: i64, b: i64| {
