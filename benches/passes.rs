@@ -73,7 +73,8 @@ fn products(top: f64) {
 }
 
 fn inputs(lanes: i64, batch: i64) -> Vec<Input> {
-    let input = |_| Input { values: Tensor::randn([lanes, batch, 128, 3], FLOAT), lengths: None, present: None };
+    let input =
+        |_| Input { values: Tensor::randn([lanes, batch, 128, 3], FLOAT), lengths: None, present: None, longest: None };
     (0..2).map(input).collect()
 }
 
