@@ -24,6 +24,11 @@ pub(super) fn width(device: Device, n: i64) -> i64 {
     (numbers / n.max(1)).min(most).max(MULTIPLE) / MULTIPLE * MULTIPLE
 }
 
+/// Columns of a block of n rows on a CPU that stays in the second-level cache of a core.
+pub(super) fn cached_width(n: i64) -> i64 {
+    (CACHED_NUMBERS / n.max(1)).max(LONG) / MULTIPLE * MULTIPLE
+}
+
 /// What `work` makes of each block `[n, w]` and its first column, in order.
 ///
 /// On a CPU the blocks are done by the threads of the pool that the caller is in. The blocks do not depend on their number,
@@ -59,10 +64,20 @@ pub(super) fn walk_numbers<T: Send>(
     placed(rows, width)?.into_par_iter().map_init(Vec::new, one).collect()
 }
 
+/// The same with the blocks themselves, and with scratch that a thread uses again.
+pub(super) fn walk_with<S, T: Send>(
+    rows: &Tensor,
+    width: i64,
+    scratch: impl Fn() -> S + Sync + Send,
+    work: impl Fn(&mut S, Tensor) -> Result<T> + Sync + Send,
+) -> Result<Vec<T>> {
+    pieces(rows, 1, width)?.into_par_iter().map_init(scratch, work).collect()
+}
+
 /// `[P]` on a CPU: the `[w]` that `work` makes of the numbers of each block, row by row, and its first column. The blocks are
 /// small, since no column knows of another, and what is made of them is written where it belongs by who made it.
 pub(super) fn fill_numbers(rows: &Tensor, work: impl Fn(&[f32], i64) -> Result<Vec<f32>> + Sync) -> Result<Tensor> {
-    let width = (CACHED_NUMBERS / rows.size()[0].max(1)).max(LONG) / MULTIPLE * MULTIPLE;
+    let width = cached_width(rows.size()[0]);
     let made = Tensor::f_empty([rows.size()[1]], (Kind::Float, Device::Cpu))?;
     let blocks: Vec<_> = placed(rows, width)?.into_iter().zip(pieces(&made, 0, width)?).collect();
     blocks.into_par_iter().try_for_each_init(Vec::new, |numbers, ((block, start), mut place)| {

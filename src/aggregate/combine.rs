@@ -8,14 +8,16 @@ use tch::{Kind, Tensor};
 /// `[m, P]` from the rows `[n, P]` and `m` lists of `n` coefficients, as f32 matrix products of blocks.
 ///
 /// Coefficients come in f64, so that normalising them costs no precision. A row that no list uses is left out where it is
-/// not finite, so that a coefficient of 0 removes a row of infinities as it removes one of 1e30.
+/// not finite, so that a coefficient of 0 removes a row of infinities as it removes one of 1e30; where few are used, all others
+/// are left out, which is faster than to multiply by 0.
 pub(super) fn combine(rows: &Tensor, coefficients: &[Vec<f64>]) -> Result<Tensor> {
     let (m, n) = (coefficients.len() as i64, rows.size()[0]);
     let used: Vec<i64> = (0..n).filter(|&j| coefficients.iter().any(|row| row[j as usize] != 0.0)).collect();
     if used.is_empty() {
         return Ok(Tensor::f_zeros([m, rows.size()[1]], (Kind::Float, rows.device()))?);
     }
-    if used.len() < n as usize && !finite_but_for(rows, &used)? {
+    let few = used.len() <= n as usize / 2;
+    if few || used.len() < n as usize && !finite_but_for(rows, &used)? {
         let index = Tensor::f_from_slice(&used)?.f_to_device(rows.device())?;
         let pick = |row: &Vec<f64>| used.iter().map(|&j| row[j as usize]).collect();
         let picked: Vec<Vec<f64>> = coefficients.iter().map(pick).collect();

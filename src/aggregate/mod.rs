@@ -16,6 +16,7 @@ mod chain;
 mod columns;
 mod combine;
 mod eigen;
+mod gram;
 mod known;
 mod lanes;
 #[cfg(test)]

@@ -4,12 +4,14 @@
 //! 420 k weights are those of `n` short lists of numbers. One pass over the rows makes them, and clipping, buckets and
 //! nearest-neighbour mixing, which are linear, carry them along ([`Points::mixed`]): a chain pays for one Gram product.
 //!
-//! The Gram product is taken in f64, of the rows minus one of them: the row whose length is the (lower) median of all
-//! lengths. With fewer than half the rows bad it is no longer than an honest one, so that a row of 1e30 takes no precision
-//! from the distances between the others, and rows that are long but close keep theirs. A Cholesky factorisation, shortest
-//! row first, then gives the coordinates.
+//! The Gram product is taken in f64, of the rows minus one of them, which is at most twice as long as the row of (lower) median
+//! length. With fewer than half the rows bad that is no longer than an honest one, so that a row of 1e30 takes no precision
+//! from the distances between the others, and rows that are long but close keep theirs. The first columns say which row that
+//! may be, so that one pass over the rows is enough; where all columns do not agree, there is another, of the median row
+//! itself. A Cholesky factorisation, shortest row first, then gives the coordinates.
 
-use super::columns::{read, walk, walk_by, walk_numbers, width};
+use super::columns::{walk, walk_numbers, width};
+use super::gram::gram;
 use super::{numbers, sums};
 use crate::fault::Result;
 use rayon::prelude::*;
@@ -17,12 +19,10 @@ use tch::{Device, Kind, Tensor};
 
 /// Below this share of `‖x_i‖² + ‖x_j‖²` (centred) a squared distance is rounding noise and counts as 0: equal rows tie.
 const NOISE: f64 = 1e-14;
-/// Strands of columns whose Gram products are added up apart.
-const STRANDS: i64 = 16;
-/// Columns of a block in a Gram product at the least, so that the product is worth its start.
-const LEAST_INNER: i64 = 1024;
-/// Rows of a tile of the Gram matrix: what lies below the diagonal is not computed.
-const TILE: i64 = 64;
+/// Columns that say which row may be the centre.
+const FIRST: i64 = 4096;
+/// Squared length of the centre by that of the median row at most.
+const LONGER: f64 = 4.0;
 
 /// Rows as points.
 #[derive(Debug, Clone)]
@@ -91,25 +91,17 @@ fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
 impl Points {
     /// Of the rows `[n, P]`.
     pub(super) fn of(rows: &Tensor) -> Result<Self> {
-        let norms = squared_norms(rows)?;
-        let finite: Vec<usize> = (0..norms.len()).filter(|&i| norms[i].is_finite()).collect();
-        let mut at = vec![Vec::new(); norms.len()];
-        if finite.is_empty() {
-            return Ok(Self { at, origin: Vec::new() });
-        }
-        let mut by_length = finite.clone();
-        by_length.sort_by(|&a, &b| norms[a].total_cmp(&norms[b]));
-        let centre = by_length[(by_length.len() - 1) / 2];
-        let place = finite.iter().position(|&i| i == centre).unwrap_or_default() as i64;
-        let kept = if finite.len() == norms.len() {
-            rows.shallow_clone()
-        } else {
-            let index: Vec<i64> = finite.iter().map(|&i| i as i64).collect();
-            rows.f_index_select(0, &Tensor::from_slice(&index).f_to_device(rows.device())?)?
-        };
-        let mut coordinates = cholesky(&gram(&kept, place)?, finite.len() + 1);
+        let n = rows.size()[0] as usize;
+        let mut at = vec![Vec::new(); n];
+        let Some(products) = centred_products(rows)? else { return Ok(Self { at, origin: Vec::new() }) };
+        // A row that is not finite spoils its own products and no other's.
+        let mut kept: Vec<usize> = (0..n).filter(|&i| products[i * (n + 1) + i].is_finite()).collect();
+        kept.push(n);
+        let product = |(i, j): (usize, usize)| products[i.min(j) * (n + 1) + i.max(j)];
+        let of_kept = kept.iter().flat_map(|&i| kept.iter().map(move |&j| product((i, j)))).collect::<Vec<_>>();
+        let mut coordinates = cholesky(&of_kept, kept.len());
         let origin = coordinates.pop().unwrap_or_default();
-        for (i, coordinate) in finite.into_iter().zip(coordinates) {
+        for (i, coordinate) in kept.into_iter().zip(coordinates) {
             at[i] = coordinate;
         }
         Ok(Self { at, origin })
@@ -187,56 +179,26 @@ impl Points {
     }
 }
 
-/// Inner products of the rows and of the zero vector, the last, all minus row `centre`; the upper triangle.
-///
-/// The columns are dealt to [`STRANDS`] strands, whatever the number of threads, and their sums added in order.
-fn gram(rows: &Tensor, centre: i64) -> Result<Vec<f64>> {
-    let n = rows.size()[0];
-    let by_hand = rows.device() == Device::Cpu && n < sums::MANY as i64;
-    let width = width(rows.device(), n).max(LEAST_INNER);
-    let strand = (rows.size()[1] / STRANDS + 1).max(width);
-    let strands = walk_by(rows, strand, |strand, _| {
-        if by_hand { gram_of_numbers(&strand, width, centre) } else { gram_of_tensors(&strand, width, centre) }
-    })?;
-    Ok(added(strands, ((n + 1) * (n + 1)) as usize))
-}
-
-fn gram_of_numbers(strand: &Tensor, width: i64, centre: i64) -> Result<Vec<f64>> {
-    let (n, columns) = strand.size2()?;
-    let mut sum = vec![0.0; ((n + 1) * (n + 1)) as usize];
-    let (mut block, mut packed) = (Vec::new(), Vec::new());
-    for start in (0..columns).step_by(width as usize) {
-        read(&strand.f_narrow(1, start, width.min(columns - start))?, &mut block)?;
-        sums::add_gram(&mut sum, &block, n as usize, centre as usize, &mut packed);
-    }
-    Ok(sum)
-}
-
-fn gram_of_tensors(strand: &Tensor, width: i64, centre: i64) -> Result<Vec<f64>> {
-    let (n, columns) = strand.size2()?;
-    let sum = Tensor::f_zeros([n + 1, n + 1], (Kind::Double, strand.device()))?;
-    for start in (0..columns).step_by(width as usize) {
-        add_products(&sum, &strand.f_narrow(1, start, width.min(columns - start))?, centre)?;
-    }
-    numbers(&sum)
-}
-
-/// Adds the products of a block of columns, tile by tile of the upper triangle.
-fn add_products(sum: &Tensor, block: &Tensor, centre: i64) -> Result<()> {
-    let (n, width) = block.size2()?;
-    let centred = Tensor::f_zeros([n + 1, width], (Kind::Double, block.device()))?;
-    centred.f_narrow(0, 0, n)?.f_copy_(block)?;
-    let origin = centred.f_get(centre)?.f_neg()?;
-    let centred = centred.f_add(&origin)?;
-    let tiles: Vec<(i64, i64)> = (0..=n).step_by(TILE as usize).map(|at| (at, TILE.min(n + 1 - at))).collect();
-    for (i, &(top, height)) in tiles.iter().enumerate() {
-        let above = centred.f_narrow(0, top, height)?;
-        for &(left, breadth) in &tiles[i..] {
-            let beside = centred.f_narrow(0, left, breadth)?.f_transpose(0, 1)?;
-            let _ = sum.f_narrow(0, top, height)?.f_narrow(1, left, breadth)?.f_addmm_(&above, &beside)?;
+/// The Gram product of rows about a row that is not too long; `None` where no row is finite.
+fn centred_products(rows: &Tensor) -> Result<Option<Vec<f64>>> {
+    let (n, columns) = rows.size2()?;
+    let n = n as usize;
+    if let Some(centre) = middle(&squared_norms(&rows.f_narrow(1, 0, columns.min(FIRST))?)?) {
+        let products = gram(rows, centre as i64)?;
+        let at = |i: usize, j: usize| products[i * (n + 1) + j];
+        let norms: Vec<f64> = (0..n).map(|i| at(i, i) + at(n, n) - 2.0 * at(i, n)).collect();
+        if middle(&norms).is_some_and(|median| norms[centre] <= LONGER * norms[median]) {
+            return Ok(Some(products));
         }
     }
-    Ok(())
+    middle(&squared_norms(rows)?).map(|centre| gram(rows, centre as i64)).transpose()
+}
+
+/// The row of (lower) median length among the finite ones.
+fn middle(squared_norms: &[f64]) -> Option<usize> {
+    let mut finite: Vec<usize> = (0..squared_norms.len()).filter(|&i| squared_norms[i].is_finite()).collect();
+    finite.sort_by(|&a, &b| squared_norms[a].total_cmp(&squared_norms[b]));
+    finite.get(finite.len().saturating_sub(1) / 2).copied()
 }
 
 /// Points whose inner products are the `n × n` numbers of `gram`, shortest first.
@@ -286,6 +248,24 @@ mod tests {
         let d = Points::of(&rows).unwrap().distances();
         assert_eq!((d[0][1], d[0][2], d[1][2]), (0.25, 0.0625, 0.3125));
         assert!((d[0][3] / 2e60 - 1.0).abs() < 1e-6, "{}", d[0][3]);
+    }
+
+    #[test]
+    fn a_row_that_is_long_only_behind_the_first_columns_is_not_the_centre() {
+        // By their first columns row 0 is the median; honest rows differ by 0.25 in one weight.
+        let (first, all) = (FIRST as usize, FIRST as usize + 10);
+        let mut rows = vec![vec![1.0_f32; all]; 5];
+        rows[1][..first].fill(0.5);
+        rows[2][..first].fill(2.0);
+        rows[0][first..].fill(1e30);
+        rows[3][0] -= 0.25;
+        let d = Points::of(&Tensor::from_slice(&rows.concat()).view([5, -1])).unwrap().distances();
+        assert_eq!((d[3][4], d[1][2]), (0.0625, 2.25 * first as f64));
+        let infinite = Tensor::from_slice(&rows.concat())
+            .view([5, -1])
+            .masked_fill(&Tensor::from_slice(&rows.concat()).view([5, -1]).gt(1e20), f64::INFINITY);
+        let d = Points::of(&infinite).unwrap().distances();
+        assert_eq!((d[3][4], d[0][4]), (0.0625, f64::INFINITY));
     }
 
     #[test]

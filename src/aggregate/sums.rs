@@ -1,25 +1,13 @@
-//! Sums in f64 over blocks of rows on a CPU: lengths, distances from a point, Gram products, steps from a point.
+//! Sums in f64 over blocks of rows on a CPU: lengths, distances from a point, steps from a point, votes.
 //!
 //! A sum runs in [`LANES`] partial sums side by side, which compilers turn into vector instructions (`pulp` picks the
 //! widest that the CPU has). Their number is fixed and what is fused is so everywhere: any of them give the same bytes. The
 //! loops are plain ones: closures given to iterators would be compiled for the oldest CPU.
 
 use pulp::{Arch, Simd};
-use std::ops::Range;
 
 /// Partial sums side by side.
 const LANES: usize = 8;
-/// Rows of a group: a tile of a Gram matrix is one group by half of another.
-const GROUP: usize = 4;
-/// Numbers in f64 of a block of a Gram product: they fit the second-level cache of a core.
-const PACKED: usize = 1 << 17;
-/// Rows from which a matrix product of the tensor library is the faster Gram product.
-pub(super) const MANY: usize = 256;
-
-/// Aligned, so that no vector lies in two lines of a cache.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-pub(super) struct Lanes([f64; LANES]);
 
 /// `‖x_i‖²` of each row of a block `[n, w]`.
 #[pulp::with_simd(squared_lengths = Arch::new())]
@@ -88,115 +76,6 @@ pub(super) fn votes_with<S: Simd>(_simd: S, block: &[f32], n: usize) -> Vec<f32>
     made
 }
 
-/// Adds to `sum`, `n + 1` by `n + 1`, the inner products of the rows of a block `[n, w]` and of the zero vector, the last,
-/// all minus row `centre`; the upper triangle (what lies below it is left undefined).
-#[pulp::with_simd(add_gram = Arch::new())]
-#[inline(always)]
-pub(super) fn add_gram_with<S: Simd>(
-    simd: S,
-    sum: &mut [f64],
-    block: &[f32],
-    n: usize,
-    centre: usize,
-    packed: &mut Vec<Lanes>,
-) {
-    let (width, step) = (block.len() / n, (PACKED / (n + 1) / LANES).max(1) * LANES);
-    for start in (0..width).step_by(step) {
-        pack(packed, block, n, centre, start..width.min(start + step));
-        add_packed(simd, sum, packed, n);
-    }
-}
-
-#[inline(always)]
-fn add_packed<S: Simd>(simd: S, sum: &mut [f64], packed: &[Lanes], n: usize) {
-    let groups = (n + 1).div_ceil(GROUP);
-    let length = packed.len() / groups;
-    for i in 0..groups {
-        let above = pulp::as_arrays::<GROUP, _>(&packed[i * length..][..length]).0;
-        for j in i..groups {
-            let beside = pulp::as_arrays::<GROUP, _>(&packed[j * length..][..length]).0;
-            for half in [0, GROUP / 2] {
-                let tile = tile(simd, above, beside, half);
-                add_tile(sum, n + 1, &tile, i * GROUP, j * GROUP + half);
-            }
-        }
-    }
-}
-
-/// Columns of a block in f64, centred, with the zero vector below: group by group of rows, in each [`LANES`] columns of all
-/// its rows after the other, filled up with zeros.
-#[inline(always)]
-fn pack(packed: &mut Vec<Lanes>, block: &[f32], n: usize, centre: usize, columns: Range<usize>) {
-    let (stride, width) = (block.len() / n, columns.len());
-    let steps = width.div_ceil(LANES);
-    packed.clear();
-    packed.resize((n + 1).div_ceil(GROUP) * GROUP * steps, Lanes([0.0; LANES]));
-    let centre = &block[centre * stride + columns.start..][..width];
-    for i in 0..=n {
-        let to = (i / GROUP) * GROUP * steps + i % GROUP;
-        let row = (i < n).then(|| &block[i * stride + columns.start..][..width]);
-        for step in 0..steps {
-            let start = step * LANES;
-            let lanes = &mut packed[to + step * GROUP].0;
-            if start + LANES <= width {
-                for lane in 0..LANES {
-                    let x = row.map_or(0.0, |row| row[start + lane]);
-                    lanes[lane] = f64::from(x) - f64::from(centre[start + lane]);
-                }
-            } else {
-                for k in start..width {
-                    lanes[k - start] = f64::from(row.map_or(0.0, |row| row[k])) - f64::from(centre[k]);
-                }
-            }
-        }
-    }
-}
-
-/// The inner products of a group with half of another. Vector by vector, which the compiler does not find by itself.
-#[inline(always)]
-fn tile<S: Simd>(
-    simd: S,
-    above: &[[Lanes; GROUP]],
-    beside: &[[Lanes; GROUP]],
-    half: usize,
-) -> [[f64; GROUP / 2]; GROUP] {
-    let mut sums = [[[0.0; LANES]; GROUP / 2]; GROUP];
-    for part in 0..LANES / S::F64_LANES {
-        let mut vectors = [[simd.splat_f64s(0.0); GROUP / 2]; GROUP];
-        for (above, beside) in above.iter().zip(beside) {
-            let beside = if half == 0 { [&beside[0], &beside[1]] } else { [&beside[2], &beside[3]] };
-            let beside = beside.map(|lanes| S::as_simd_f64s(&lanes.0).0[part]);
-            for i in 0..GROUP {
-                let above = S::as_simd_f64s(&above[i].0).0[part];
-                for j in 0..GROUP / 2 {
-                    vectors[i][j] = simd.mul_add_f64s(above, beside[j], vectors[i][j]);
-                }
-            }
-        }
-        for i in 0..GROUP {
-            for j in 0..GROUP / 2 {
-                S::as_mut_simd_f64s(&mut sums[i][j]).0[part] = vectors[i][j];
-            }
-        }
-    }
-    let mut made = [[0.0; GROUP / 2]; GROUP];
-    for i in 0..GROUP {
-        for j in 0..GROUP / 2 {
-            made[i][j] = sums[i][j].iter().sum();
-        }
-    }
-    made
-}
-
-#[inline(always)]
-fn add_tile(sum: &mut [f64], size: usize, tile: &[[f64; GROUP / 2]; GROUP], top: usize, left: usize) {
-    for (i, row) in tile.iter().enumerate().take(size.saturating_sub(top)) {
-        for (j, x) in row.iter().enumerate().take(size.saturating_sub(left)) {
-            sum[(top + i) * size + left + j] += x;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,25 +89,6 @@ mod tests {
 
     fn close(a: f64, b: f64) {
         assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} is not {b}");
-    }
-
-    #[test]
-    fn gram_products_are_those_of_plain_sums() {
-        for (n, width) in [(1, 1), (2, 7), (3, 8), (4, 30), (7, 16), (11, 23), (240, 560)] {
-            let block = random(n * width);
-            let at = |i: usize, k: usize| {
-                let centre = f64::from(block[(n / 2) * width + k]);
-                if i < n { f64::from(block[i * width + k]) - centre } else { -centre }
-            };
-            let mut sum = vec![1.0; (n + 1) * (n + 1)];
-            add_gram(&mut sum, &block, n, n / 2, &mut Vec::new());
-            for i in 0..=n {
-                for j in i..=n {
-                    let plain: f64 = (0..width).map(|k| at(i, k) * at(j, k)).sum();
-                    close(sum[i * (n + 1) + j], 1.0 + plain);
-                }
-            }
-        }
     }
 
     #[test]
