@@ -51,17 +51,13 @@ pub(super) fn walk_by<T: Send>(
     perform(rows.device(), placed(rows, width)?, |(block, start)| work(block, start))
 }
 
-/// The same on a CPU with the numbers of each block, row by row, in a buffer that a thread uses again.
-pub(super) fn walk_numbers<T: Send>(
-    rows: &Tensor,
-    width: i64,
-    work: impl Fn(&[f32], i64) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
+/// The same on a CPU with the numbers of each block, row by row, in a buffer that a thread uses again; blocks stay in a cache.
+pub(super) fn walk_numbers<T: Send>(rows: &Tensor, work: impl Fn(&[f32], i64) -> Result<T> + Sync) -> Result<Vec<T>> {
     let one = |numbers: &mut Vec<f32>, (block, start): (Tensor, i64)| {
         read(&block, numbers)?;
         work(numbers, start)
     };
-    placed(rows, width)?.into_par_iter().map_init(Vec::new, one).collect()
+    placed(rows, cached_width(rows.size()[0]))?.into_par_iter().map_init(Vec::new, one).collect()
 }
 
 /// The same with the blocks themselves, and with scratch that a thread uses again.

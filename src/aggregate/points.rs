@@ -10,7 +10,7 @@
 //! may be, so that one pass over the rows is enough; where all columns do not agree, there is another, of the median row
 //! itself. A Cholesky factorisation, shortest row first, then gives the coordinates.
 
-use super::columns::{walk, walk_numbers, width};
+use super::columns::{walk, walk_numbers};
 use super::gram::gram;
 use super::{numbers, sums};
 use crate::fault::Result;
@@ -37,8 +37,7 @@ pub(super) struct Points {
 pub(super) fn squared_norms(rows: &Tensor) -> Result<Vec<f64>> {
     let n = rows.size()[0];
     let parts = if rows.device() == Device::Cpu {
-        let width = width(Device::Cpu, n);
-        walk_numbers(rows, width, |block, _| Ok(sums::squared_lengths(block, n as usize)))?
+        walk_numbers(rows, |block, _| Ok(sums::squared_lengths(block, n as usize)))?
     } else {
         walk(rows, |block, _| {
             let squares = block.f_to_kind(Kind::Double)?.f_square()?;

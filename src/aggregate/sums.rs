@@ -15,7 +15,7 @@ const LANES: usize = 8;
 pub(super) fn squared_lengths_with<S: Simd>(_simd: S, block: &[f32], n: usize) -> Vec<f64> {
     let mut made = Vec::with_capacity(n);
     for row in block.chunks_exact(block.len() / n) {
-        made.push(squared(row, |_| 0.0));
+        made.push(squared(row, std::iter::repeat(&[0.0; LANES]), &[0.0; LANES]));
     }
     made
 }
@@ -24,28 +24,43 @@ pub(super) fn squared_lengths_with<S: Simd>(_simd: S, block: &[f32], n: usize) -
 #[pulp::with_simd(squared_distances = Arch::new())]
 #[inline(always)]
 pub(super) fn squared_distances_with<S: Simd>(_simd: S, block: &[f32], n: usize, v: &[f64]) -> Vec<f64> {
+    let (chunks, rest) = pulp::as_arrays::<LANES, _>(v);
+    let rest = filled(rest);
     let mut made = Vec::with_capacity(n);
     for row in block.chunks_exact(v.len()) {
-        made.push(squared(row, |k| v[k]));
+        made.push(squared(row, chunks, &rest));
     }
     made
 }
 
+/// `Σ (x − v)²`; `v` by chunks of [`LANES`], and what is left of it filled up with zeros.
 #[inline(always)]
-fn squared(row: &[f32], from: impl Fn(usize) -> f64) -> f64 {
+fn squared<'a>(row: &[f32], v: impl IntoIterator<Item = &'a [f64; LANES]>, v_rest: &[f64; LANES]) -> f64 {
     let (chunks, rest) = pulp::as_arrays::<LANES, _>(row);
     let mut sums = [0.0; LANES];
-    for (c, chunk) in chunks.iter().enumerate() {
-        for lane in 0..LANES {
-            let x = f64::from(chunk[lane]) - from(c * LANES + lane);
-            sums[lane] = x.mul_add(x, sums[lane]);
-        }
+    for (chunk, v) in chunks.iter().zip(v) {
+        add_squares(&mut sums, chunk, v);
     }
-    for (lane, &x) in rest.iter().enumerate() {
-        let x = f64::from(x) - from(row.len() - rest.len() + lane);
-        sums[lane] = x.mul_add(x, sums[lane]);
+    if !rest.is_empty() {
+        add_squares(&mut sums, &filled(rest), v_rest);
     }
     sums.iter().sum()
+}
+
+#[inline(always)]
+fn add_squares(sums: &mut [f64; LANES], chunk: &[f32; LANES], v: &[f64; LANES]) {
+    for lane in 0..LANES {
+        let x = f64::from(chunk[lane]) - v[lane];
+        sums[lane] = x.mul_add(x, sums[lane]);
+    }
+}
+
+/// Fewer numbers than [`LANES`], and zeros.
+#[inline(always)]
+fn filled<T: Copy + Default>(rest: &[T]) -> [T; LANES] {
+    let mut made = [T::default(); LANES];
+    made[..rest.len()].copy_from_slice(rest);
+    made
 }
 
 /// `v + Σ_i c_i (x_i − v)`, `[w]`.

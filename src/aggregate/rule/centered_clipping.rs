@@ -7,7 +7,7 @@
 //! By hand: τ = 1, rows `[0.5]`, `[9.5]`: `(0.5 + 1) / 2 = 0.75`; the next round: `0.75 + (−0.25 + 1) / 2 = 1.125`.
 
 use super::Rule;
-use crate::aggregate::columns::{walk_beside, walk_numbers, width};
+use crate::aggregate::columns::{walk_beside, walk_numbers};
 use crate::aggregate::points::added;
 use crate::aggregate::{State, Updates, numbers, sums};
 use crate::fault::{About, Checker, Parameter, Result};
@@ -90,7 +90,7 @@ impl CenteredClipping {
 
 fn squares_on_cpu(rows: &Tensor, centre: &Tensor) -> Result<Vec<f64>> {
     let (n, centre) = (rows.size()[0], Vec::<f64>::try_from(centre)?);
-    let parts = walk_numbers(rows, width(Device::Cpu, n), |block, start| {
+    let parts = walk_numbers(rows, |block, start| {
         let beside = &centre[start as usize..][..block.len() / n as usize];
         Ok(sums::squared_distances(block, n as usize, beside))
     })?;
@@ -107,7 +107,7 @@ fn squares_on_gpu(rows: &Tensor, centre: &Tensor) -> Result<Vec<f64>> {
 
 fn moved_on_cpu(rows: &Tensor, centre: &Tensor, shares: &[f64]) -> Result<Tensor> {
     let centre = Vec::<f64>::try_from(centre)?;
-    let parts = walk_numbers(rows, width(Device::Cpu, rows.size()[0]), |block, start| {
+    let parts = walk_numbers(rows, |block, start| {
         Ok(sums::moved(block, shares, &centre[start as usize..][..block.len() / shares.len()]))
     })?;
     Ok(Tensor::f_from_slice(&parts.concat())?)
