@@ -1,7 +1,7 @@
 //! Local trainings that `tests/fixtures/engine.py` did in plain PyTorch: an active clip, dropout multipliers, lengths,
 //! absent modalities, two epochs, FedProx's mu, both losses and fusions, four modalities of mixed kinds.
 
-use crate::pytorch::{Tensors, error_of_change, read, row};
+use crate::pytorch::{Tensors, error_of_change, fixture, row};
 use fedrobust::corrupt::Samples;
 use fedrobust::data::{Dataset, Labels, Modality, ModalityShape};
 use fedrobust::lane::batch::DeviceData;
@@ -13,7 +13,6 @@ use fedrobust::objective::Terms;
 use fedrobust::seed::Stream;
 use ndarray::{Array2, Array3};
 use serde_json::Value;
-use std::path::Path;
 use std::sync::Arc;
 use tch::{Device, Tensor};
 
@@ -120,9 +119,7 @@ fn job(place: usize, case: &Value, weights: &Tensor) -> Job {
 #[test]
 fn lanes_train_as_pytorch_trains_each_client_alone() {
     tch::set_num_threads(1);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let tensors = read(&folder.join("engine.safetensors"));
-    let cases: Value = serde_json::from_slice(&std::fs::read(folder.join("engine.json")).unwrap()).unwrap();
+    let (tensors, cases) = fixture("engine");
     for case in cases.as_array().unwrap() {
         let fusion = case["fusion"].as_str().unwrap();
         let data = data(&tensors, case["multilabel"].as_bool().unwrap());

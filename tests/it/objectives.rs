@@ -1,7 +1,7 @@
 //! Whole federations under every local objective that `tests/fixtures/objectives.py` computed in plain PyTorch.
 
 use crate::fixture::{data, model, pool, vector};
-use crate::pytorch::{Tensors, error_of_change, read, row};
+use crate::pytorch::{Tensors, error_of_change, fixture, row};
 use crate::server::Server;
 use fedrobust::corrupt::Samples;
 use fedrobust::lane::batch::DeviceData;
@@ -10,7 +10,6 @@ use fedrobust::model::Model;
 use fedrobust::objective::Trainee;
 use fedrobust::seed::Stream;
 use serde_json::Value;
-use std::path::Path;
 use std::sync::Arc;
 use tch::{Device, Tensor};
 
@@ -23,9 +22,7 @@ struct Fixture {
 
 impl Fixture {
     fn open() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let tensors = read(&folder.join("objectives.safetensors"));
-        let whole: Value = serde_json::from_slice(&std::fs::read(folder.join("objectives.json")).unwrap()).unwrap();
+        let (tensors, whole) = fixture("objectives");
         let model = Arc::new(model(&data(&tensors, false), true));
         let number = |key: &str| whole["hyper"][key].as_f64().unwrap();
         let [lr, momentum, weight_decay, clip] = ["lr", "momentum", "weight_decay", "clip"].map(number);

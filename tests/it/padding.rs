@@ -3,7 +3,7 @@
 //! means over the batch's longest sample.
 
 use crate::fixture::vector;
-use crate::pytorch::{Tensors, error_of_change, read, row};
+use crate::pytorch::{Tensors, error_of_change, fixture, row};
 use fedrobust::corrupt::Samples;
 use fedrobust::data::{Dataset, Labels, Modality, ModalityShape};
 use fedrobust::lane::batch::DeviceData;
@@ -15,7 +15,6 @@ use fedrobust::objective::Terms;
 use fedrobust::seed::Stream;
 use ndarray::Array3;
 use serde_json::Value;
-use std::path::Path;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
@@ -110,53 +109,101 @@ fn logits(model: &Model, data: &DeviceData, jobs: &[EvalJob], piece: usize) -> T
     Tensor::cat(&pieces.collect::<Vec<_>>(), 1)
 }
 
-fn distance(a: &Tensor, b: &Tensor) -> f64 {
-    (a - b).abs().max().double_value(&[])
+/// One client's training after another.
+fn assert_trained(case: &Case) {
+    let jobs =
+        (0..).zip(&case.jobs).map(|(place, job)| training(job, place, &case.modalities, &case.weights(place, "start")));
+    let (jobs, pool) = (jobs.collect::<Vec<_>>(), BitPool::of(&[0], 0.0, Device::Cpu));
+    let group = train::Group { model: &case.theirs, data: &case.on_device, pool: &pool, jobs: &jobs };
+    for trained in group.train().unwrap() {
+        let (name, place) = (&case.name, trained.place);
+        let start = case.weights(place, "start");
+        let error = error_of_change(&(&start + &trained.delta), &case.weights(place, "end"), &start);
+        println!("{name}, lane {place}: relative error of the change {error:.1e}");
+        assert!(error < 1e-4, "{name}, lane {place}: {error:.3e}");
+    }
+}
+
+/// The logits of the jobs, in the fixture from the `first` on, whatever the pieces. Gives what they differ by
+/// where padding is as good as absent.
+fn assert_scored(case: &Case, first: usize) -> f64 {
+    let evaluation = |(place, job): (usize, &Value)| {
+        let rows: Vec<u32> = vector(&job["scored"]);
+        let present = Some(Arc::new(present(job, &case.modalities, rows.len())));
+        let weights = case.weights(first + place, "start");
+        EvalJob { run: 0, place, weights, rows: Arc::new(rows), present, affine: None, paint: None }
+    };
+    let jobs: Vec<EvalJob> = case.jobs.iter().enumerate().map(evaluation).collect();
+    let expected = |place: usize| case.tensors[&format!("{}.{}.logits", case.name, first + place)].shallow_clone();
+    let expected = Tensor::stack(&(0..jobs.len()).map(expected).collect::<Vec<_>>(), 0).to_kind(Kind::Float);
+    let error = |model: &Model, piece: usize| {
+        (logits(model, &case.on_device, &jobs, piece) - &expected).abs().max().double_value(&[])
+    };
+    for piece in [7, 50, 1000] {
+        let error = error(&case.theirs, piece);
+        assert!(error < 1e-5, "{}, pieces of {piece}: {error:.3e}", case.name);
+    }
+    error(&case.ours, 1000)
+}
+
+/// A model of the fixture.
+struct Case<'a> {
+    tensors: &'a Tensors,
+    name: String,
+    modalities: Vec<&'a str>,
+    jobs: Vec<Value>,
+    on_device: DeviceData,
+    theirs: Model,
+    /// The same but for what lies beyond a sample's last step.
+    ours: Model,
+}
+
+impl<'a> Case<'a> {
+    fn new(tensors: &'a Tensors, case: &'a Value) -> Self {
+        let names = case["modalities"].as_array().unwrap();
+        let modalities: Vec<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
+        let data = data(tensors, &modalities);
+        Self {
+            tensors,
+            name: case["name"].as_str().unwrap().to_string(),
+            modalities,
+            jobs: case["jobs"].as_array().unwrap().clone(),
+            on_device: DeviceData::new(&data, Device::Cpu).unwrap(),
+            theirs: model(case, &data, Padding::Batch),
+            ours: model(case, &data, Padding::Absent),
+        }
+    }
+
+    fn weights(&self, place: usize, when: &str) -> Tensor {
+        row(&self.theirs.layout, self.tensors, |ours| format!("{}.{place}.{when}.{ours}", self.name))
+    }
+}
+
+/// A length of 0 says that a sample lacks the modality, as a corruption may.
+#[test]
+fn a_sample_of_length_0_is_absent() {
+    tch::set_num_threads(1);
+    let (mut tensors, cases) = fixture("padding");
+    for of in ["values", "lengths"] {
+        let _ = tensors.get_mut(&format!("data.audio.{of}")).unwrap().zero_();
+    }
+    for case in cases.as_array().unwrap().iter().filter(|case| case["jobs"].as_array().unwrap().len() == 2) {
+        let mut case = Case::new(&tensors, case);
+        case.jobs.remove(0);
+        case.jobs[0]["absent"] = Value::Null;
+        assert_scored(&case, 1);
+    }
 }
 
 #[test]
 fn padding_is_seen_as_the_reference_sees_it() {
     tch::set_num_threads(1);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let tensors = read(&folder.join("padding.safetensors"));
-    let cases: Value = serde_json::from_slice(&std::fs::read(folder.join("padding.json")).unwrap()).unwrap();
+    let (tensors, cases) = fixture("padding");
     for case in cases.as_array().unwrap() {
-        let name = case["name"].as_str().unwrap();
-        let modalities: Vec<&str> =
-            case["modalities"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-        let data = data(&tensors, &modalities);
-        let device_data = DeviceData::new(&data, Device::Cpu).unwrap();
-        let theirs = model(case, &data, Padding::Batch);
-        let weights =
-            |place: usize, when: &str| row(&theirs.layout, &tensors, |ours| format!("{name}.{place}.{when}.{ours}"));
-        let jobs = case["jobs"].as_array().unwrap();
-
-        let lanes: Vec<Job> =
-            (0..).zip(jobs).map(|(place, job)| training(job, place, &modalities, &weights(place, "start"))).collect();
-        let pool = BitPool::of(&[0], 0.0, Device::Cpu);
-        let group = train::Group { model: &theirs, data: &device_data, pool: &pool, jobs: &lanes };
-        for trained in group.train().unwrap() {
-            let start = weights(trained.place, "start");
-            let error = error_of_change(&(&start + &trained.delta), &weights(trained.place, "end"), &start);
-            println!("{name}, lane {}: relative error of the change {error:.1e}", trained.place);
-            assert!(error < 1e-4, "{name}, lane {}: {error:.3e}", trained.place);
-        }
-
-        let evaluation = |(place, job): (usize, &Value)| {
-            let rows: Vec<u32> = vector(&job["scored"]);
-            let present = Some(Arc::new(present(job, &modalities, rows.len())));
-            let weights = weights(place, "start");
-            EvalJob { run: 0, place, weights, rows: Arc::new(rows), present, affine: None, paint: None }
-        };
-        let evaluations: Vec<EvalJob> = jobs.iter().enumerate().map(evaluation).collect();
-        let expected: Vec<&Tensor> = (0..jobs.len()).map(|place| &tensors[&format!("{name}.{place}.logits")]).collect();
-        let expected = Tensor::stack(&expected, 0).to_kind(Kind::Float);
-        for piece in [7, 50, 1000] {
-            let error = distance(&logits(&theirs, &device_data, &evaluations, piece), &expected);
-            assert!(error < 1e-5, "{name}, pieces of {piece}: {error:.3e}");
-        }
-        let ours = distance(&logits(&model(case, &data, Padding::Absent), &device_data, &evaluations, 1000), &expected);
-        println!("{name}: logits differ by {ours:.1e} where padding is absent");
-        assert!(ours > 1e-3, "{name}: padding is as good as absent, {ours:.3e}");
+        let case = Case::new(&tensors, case);
+        assert_trained(&case);
+        let ours = assert_scored(&case, 0);
+        println!("{}: logits differ by {ours:.1e} where padding is absent", case.name);
+        assert!(ours > 1e-3, "{}: {ours:.3e}", case.name);
     }
 }

@@ -1,6 +1,7 @@
 //! Weights and arrays that PyTorch wrote, in our layouts.
 
 use fedrobust::model::Layout;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Kind, Tensor};
@@ -9,6 +10,13 @@ pub type Tensors = BTreeMap<String, Tensor>;
 
 pub fn read(path: &Path) -> Tensors {
     Tensor::read_safetensors(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into_iter().collect()
+}
+
+/// What a script in tests/fixtures wrote: `NAME.safetensors` and `NAME.json`.
+pub fn fixture(name: &str) -> (Tensors, Value) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let text = std::fs::read(folder.join(format!("{name}.json"))).unwrap();
+    (read(&folder.join(format!("{name}.safetensors"))), serde_json::from_slice(&text).unwrap())
 }
 
 /// The flat row of a model, from tensors in PyTorch's layouts; `name` gives PyTorch's name of ours.
