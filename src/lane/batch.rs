@@ -12,8 +12,6 @@ use tch::{Device, Kind, Tensor};
 pub struct DeviceData {
     values: Vec<Tensor>,
     lengths: Vec<Option<Tensor>>,
-    /// 1 where a sample has the modality, else 0, `[N]`; `None` when all have it.
-    present: Vec<Option<Tensor>>,
     /// `[N]` classes, or `[N, C]` zeros and ones.
     labels: Tensor,
     multilabel: bool,
@@ -28,7 +26,6 @@ impl DeviceData {
         let upload = |tensor: Tensor| tensor.f_to_device(device);
         let mut values = Vec::new();
         let mut lengths = Vec::new();
-        let mut present = Vec::new();
         for modality in &data.modalities {
             let shape: Vec<i64> = modality.values.shape().iter().map(|&n| n as i64).collect();
             let standard = modality.values.as_standard_layout();
@@ -43,9 +40,6 @@ impl DeviceData {
             };
             values.push(upload(tensor)?);
             lengths.push(valid.map(upload).transpose()?);
-            let lacking = modality.lengths.as_ref().filter(|lengths| lengths.contains(&0));
-            let has = |lengths: &Vec<u32>| lengths.iter().map(|&n| f32::from(n > 0)).collect::<Vec<_>>();
-            present.push(lacking.map(|lengths| upload(Tensor::from_slice(&has(lengths)))).transpose()?);
         }
         let labels = match &data.labels {
             Labels::Single(classes) => Tensor::from_slice(&classes.iter().map(|&c| i64::from(c)).collect::<Vec<_>>()),
@@ -54,7 +48,7 @@ impl DeviceData {
                 Tensor::from_slice(&labels.iter().copied().collect::<Vec<f32>>()).view(shape)
             }
         };
-        Ok(Self { values, lengths, present, labels: upload(labels)?, multilabel: data.multilabel() })
+        Ok(Self { values, lengths, labels: upload(labels)?, multilabel: data.multilabel() })
     }
 
     /// Uploads the data that clients bring with them, one after another, and says which row each begins with; `None` where they
@@ -77,7 +71,6 @@ impl DeviceData {
         let all = Self {
             values: values.collect::<std::result::Result<_, _>>()?,
             lengths: one.lengths.iter().map(|_| None).collect(),
-            present: one.present.iter().map(|_| None).collect(),
             labels: joined(&|data| data.labels.shallow_clone())?,
             multilabel: one.multilabel,
         };
@@ -89,7 +82,6 @@ impl DeviceData {
         Self {
             values: self.values.iter().map(Tensor::shallow_clone).collect(),
             lengths: self.lengths.iter().map(|l| l.as_ref().map(Tensor::shallow_clone)).collect(),
-            present: self.present.iter().map(|p| p.as_ref().map(Tensor::shallow_clone)).collect(),
             labels: self.labels.shallow_clone(),
             multilabel: self.multilabel,
         }
@@ -137,7 +129,7 @@ impl DeviceData {
         (0..self.values.len()).map(input).collect()
     }
 
-    fn input(&self, m: usize, rows: &Tensor, gate: Option<Tensor>, affine: Option<&DeviceAffine>) -> Input {
+    fn input(&self, m: usize, rows: &Tensor, present: Option<Tensor>, affine: Option<&DeviceAffine>) -> Input {
         let [lanes, batch] = [rows.size()[0], rows.size()[1]];
         let flat = rows.flatten(0, -1);
         let source = &self.values[m];
@@ -151,21 +143,10 @@ impl DeviceData {
                 let _ = values.g_mul_(&below(lengths, time).unsqueeze(-1));
             }
         }
-        let present = self.present(m, rows, gate);
         if let Some(present) = &present {
             let _ = values.g_mul_(&present.unsqueeze(-1).unsqueeze(-1));
         }
         Input { values, lengths, present, longest: None }
-    }
-
-    /// Which of the rows have modality `m`, in their shape: those that the gate lets through, where the data has it.
-    fn present(&self, m: usize, rows: &Tensor, gate: Option<Tensor>) -> Option<Tensor> {
-        let flat = rows.flatten(0, -1);
-        let own = self.present[m].as_ref().map(|own| own.index_select(0, &flat).view(rows.size().as_slice()));
-        match (gate, own) {
-            (Some(gate), Some(own)) => Some(gate * own),
-            (gate, own) => gate.or(own),
-        }
     }
 
     /// Steps of the longest sample of each batch, modality by modality, `[L, K, 1]`; `None` where all are as long as the array.
@@ -182,8 +163,8 @@ impl DeviceData {
             let lengths = self.lengths[m].as_ref()?;
             let rows = read_from(rows, forgery, m);
             let mut found = lengths.index_select(0, &rows.flatten(0, -1)).view(rows.size().as_slice());
-            if let Some(present) = self.present(m, &rows, gates.map(|gates| gates.get(m as i64))) {
-                found = found.masked_fill(&present.eq(0.0), self.values[m].size()[1]);
+            if let Some(gates) = gates {
+                found = found.masked_fill(&gates.get(m as i64).eq(0.0), self.values[m].size()[1]);
             }
             Some(found.masked_fill(&real.eq(0.0), 0i64).amax([-1].as_slice(), true))
         };
