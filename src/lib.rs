@@ -11,7 +11,7 @@
 //! | 3 | [`lane`] (stacked local training and evaluation on a device), [`strategy`] |
 //! | 2 | [`partition`], [`corrupt`], [`model`], [`objective`], [`attack`], [`aggregate`] |
 //! | 1 | [`data`], [`metric`], [`statistics`] |
-//! | 0 | [`fault`], [`seed`], [`record`], [`device`], [`machine`], [`memory`], [`shard`] |
+//! | 0 | [`fault`], [`seed`], [`record`], [`device`], [`machine`], [`memory`], [`shard`], [`torchscript`] |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -40,3 +40,4 @@ pub mod statistics;
 pub mod store;
 pub mod strategy;
 pub mod sweep;
+pub mod torchscript;

@@ -1,7 +1,7 @@
 //! `fedrobust data info` and `fedrobust data convert`.
 
 use super::say;
-use fedrobust::data::{Dataset, Labels, Part, write};
+use fedrobust::data::{Dataset, Labels, Part, features, write};
 use fedrobust::fault::{Error, Result};
 use fedrobust::scenario::read_source;
 use std::path::Path;
@@ -14,13 +14,24 @@ fn read(source: &str) -> Result<Dataset> {
     read_source(source)?.load(Path::new(""))
 }
 
-/// Writes a source as an npz file.
-pub fn convert(source: &str, out: &Path) -> Result<u8> {
+/// Writes a source as an npz file, with the features that modules make of it.
+pub fn convert(source: &str, out: &Path, through: &[String]) -> Result<u8> {
     if out.extension().is_none_or(|end| end != "npz") {
         let text = format!("{}: is not a name of an .npz file; allowed: OUT.npz. Add the ending.", out.display());
         return Err(Error::Invalid(text));
     }
-    let data = read(source)?;
+    let wrong = |text: &String| {
+        let text = format!(
+            "--through {text}: is no modality with a module; allowed: MODALITY=MODULE.pt, as audio=network.pt."
+        );
+        Error::Invalid(text)
+    };
+    let through: Vec<(&str, &str)> =
+        through.iter().map(|text| text.split_once('=').ok_or_else(|| wrong(text))).collect::<Result<_>>()?;
+    let mut data = read(source)?;
+    for (modality, module) in through {
+        features::extract(&mut data, modality, Path::new(module))?;
+    }
     write::write(&data, out)?;
     let (n, shown) = (data.len(), out.display());
     say(&format!(

@@ -256,6 +256,9 @@ enum DataCommand {
         source: String,
         /// The file to write; one that is there is replaced
         out: PathBuf,
+        /// Make features of a modality by a TorchScript module: audio=network.pt; a module is code, load only what you trust
+        #[arg(long, value_name = "MODALITY=MODULE")]
+        through: Vec<String>,
     },
 }
 
@@ -276,7 +279,7 @@ pub fn execute(arguments: Arguments) -> Result<u8> {
         Command::Aggregate(arguments) => try_out::aggregate(&arguments),
         Command::Attack(arguments) => try_out::attack(&arguments),
         Command::Data(DataCommand::Info { source }) => data::info(&source),
-        Command::Data(DataCommand::Convert { source, out }) => data::convert(&source, &out),
+        Command::Data(DataCommand::Convert { source, out, through }) => data::convert(&source, &out, &through),
         Command::Eval(arguments) => eval::eval(&arguments),
     }
 }

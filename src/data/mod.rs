@@ -17,6 +17,7 @@ mod arrays;
 pub mod audio;
 pub mod crema_d;
 mod fbank;
+pub mod features;
 pub mod fedmultimodal;
 mod folder;
 mod folds;

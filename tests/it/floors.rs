@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The map of `src/lib.rs`, bottom first.
 const FLOORS: &[&[&str]] = &[
-    &["fault", "seed", "record", "device", "machine", "memory", "shard"],
+    &["fault", "seed", "record", "device", "machine", "memory", "shard", "torchscript"],
     &["data", "metric", "statistics"],
     &["partition", "corrupt", "model", "objective", "attack", "aggregate"],
     &["lane", "strategy"],
@@ -16,7 +16,8 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Imports inside a floor that are meant: a corruption works on a partition's shares, an attack on a client's samples and on
-/// rows as rules see them, a rule on the blocks of a model, and a missing device is a fault, as is too little memory.
+/// rows as rules see them, a rule on the blocks of a model, and a missing device is a fault, as are too little memory and a file that is no
+/// module.
 const SIDEWAYS: &[(&str, &str)] = &[
     ("corrupt", "partition"),
     ("attack", "corrupt"),
@@ -24,6 +25,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("aggregate", "model"),
     ("device", "fault"),
     ("memory", "fault"),
+    ("torchscript", "fault"),
 ];
 
 fn floor(module: &str) -> usize {

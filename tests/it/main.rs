@@ -9,6 +9,7 @@ mod compare;
 mod damage;
 mod docs;
 mod faults;
+mod features;
 mod fedmultimodal;
 mod fixture;
 mod floors;

@@ -11,6 +11,7 @@ use super::Rule;
 use crate::aggregate::Updates;
 use crate::fault::{About, Checker, Error, Parameter, Result};
 use crate::seed::Stream;
+use crate::torchscript::{load, reason};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::{CModule, Device, Kind, Tensor};
@@ -51,28 +52,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         let remedy = "torchscript.path is relative to the scenario, in the shell to the current folder";
         Error::Invalid(format!("{}: cannot read this custom rule: {e}; {remedy}", path.display()))
     })
-}
-
-fn load(path: &Path, mut bytes: &[u8], device: Device) -> Result<CModule> {
-    let wrong = |error: tch::TchError| {
-        Error::Invalid(format!(
-            "{}: is no TorchScript module ({}); save one by torch.jit.script(module).save(path)",
-            path.display(),
-            reason(&error)
-        ))
-    };
-    let mut module = CModule::load_data_on_device(&mut bytes, device).map_err(wrong)?;
-    module.f_set_eval().map_err(wrong)?;
-    Ok(module)
-}
-
-/// The line that says why: the last of a traceback, the first of everything else.
-fn reason(error: &tch::TchError) -> String {
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let traceback = lines.iter().any(|line| line.contains("Traceback of TorchScript"));
-    let line = if traceback { lines.last() } else { lines.first() };
-    line.copied().unwrap_or("libtorch does not say why").trim_start_matches("builtins.").to_string()
 }
 
 /// Entry of `fedrobust list aggregate`.
