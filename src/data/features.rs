@@ -2,7 +2,7 @@
 //!
 //! Its `forward(values [B, T, D])` gives `[B, T', D']`, or pooled features `[B, D']`, f32 on the CPU, in evaluation mode and
 //! without autograd. Where samples differ in length each goes through by itself, cut to its length, so that no padding can
-//! show in its features; otherwise [`BATCH`] go together. A sample that lacks the modality goes on lacking it.
+//! show in its features; otherwise 64 go together. A sample that lacks the modality goes on lacking it.
 
 use super::{Dataset, Modality, ModalityShape, checksum};
 use crate::fault::{Error, Result};
