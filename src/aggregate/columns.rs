@@ -24,9 +24,10 @@ pub(super) fn width(device: Device, n: i64) -> i64 {
     (numbers / n.max(1)).min(most).max(MULTIPLE) / MULTIPLE * MULTIPLE
 }
 
-/// Columns of a block of n rows on a CPU that stays in the second-level cache of a core.
+/// Columns of a block of n rows on a CPU that stays in the second-level cache of a core, up to 512 rows.
 pub(super) fn cached_width(n: i64) -> i64 {
-    (CACHED_NUMBERS / n.max(1)).max(LONG) / MULTIPLE * MULTIPLE
+    let columns = (CACHED_NUMBERS / n.max(1)).max(LONG) / MULTIPLE * MULTIPLE;
+    columns.min((CPU_NUMBERS / n.max(1)).max(MULTIPLE) / MULTIPLE * MULTIPLE)
 }
 
 /// What `work` makes of each block `[n, w]` and its first column, in order.
@@ -51,7 +52,8 @@ pub(super) fn walk_by<T: Send>(
     perform(rows.device(), placed(rows, width)?, |(block, start)| work(block, start))
 }
 
-/// The same on a CPU with the numbers of each block, row by row, in a buffer that a thread uses again; blocks stay in a cache.
+/// The same on a CPU with the numbers of each block, row by row, in a buffer that a thread uses again; blocks of few rows stay in a
+/// cache.
 pub(super) fn walk_numbers<T: Send>(rows: &Tensor, work: impl Fn(&[f32], i64) -> Result<T> + Sync) -> Result<Vec<T>> {
     let one = |numbers: &mut Vec<f32>, (block, start): (Tensor, i64)| {
         read(&block, numbers)?;

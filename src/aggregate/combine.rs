@@ -17,15 +17,15 @@ pub(super) fn combine(rows: &Tensor, coefficients: &[Vec<f64>]) -> Result<Tensor
         return Ok(Tensor::f_zeros([m, rows.size()[1]], (Kind::Float, rows.device()))?);
     }
     let few = used.len() <= n as usize / 2;
-    if few || used.len() < n as usize && !finite_but_for(rows, &used)? {
-        let index = Tensor::f_from_slice(&used)?.f_to_device(rows.device())?;
-        let pick = |row: &Vec<f64>| used.iter().map(|&j| row[j as usize]).collect();
-        let picked: Vec<Vec<f64>> = coefficients.iter().map(pick).collect();
-        return combine(&rows.f_index_select(0, &index)?, &picked);
-    }
-    let coefficients: Vec<f32> = coefficients.iter().flatten().map(|&c| c as f32).collect();
+    let pick = few || used.len() < n as usize && !finite_but_for(rows, &used)?;
+    let used = if pick { used } else { (0..n).collect() };
+    let coefficients: Vec<f32> =
+        coefficients.iter().flat_map(|row| used.iter().map(|&j| row[j as usize] as f32)).collect();
     fill(rows, m, |block| {
-        Ok(Tensor::f_from_slice(&coefficients)?.f_view([m, n])?.f_to_device(block.device())?.f_matmul(&block)?)
+        let upload = |tensor: Tensor| tensor.f_to_device(block.device());
+        let picked = if pick { Some(block.f_index_select(0, &upload(Tensor::f_from_slice(&used)?)?)?) } else { None };
+        let coefficients = upload(Tensor::f_from_slice(&coefficients)?.f_view([m, -1])?)?;
+        Ok(coefficients.f_matmul(picked.as_ref().unwrap_or(&block))?)
     })
 }
 

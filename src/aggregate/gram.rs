@@ -51,6 +51,8 @@ fn of_numbers(
     (block, packed): &mut (Vec<f32>, Vec<Lanes>),
 ) -> Result<Vec<f64>> {
     let (n, columns) = strand.size2()?;
+    // Blocks of one width, so that none is a sliver.
+    let width = columns / (columns / width + 1) + 1;
     let mut products = Products::new(n as usize, centre as usize);
     for start in (0..columns).step_by(width as usize) {
         read(&strand.f_narrow(1, start, width.min(columns - start))?, block)?;

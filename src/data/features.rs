@@ -15,52 +15,52 @@ use tch::{CModule, Device, Kind, Tensor};
 /// Samples that go through together.
 const BATCH: usize = 64;
 
-/// Replaces the values of a modality by what the module in a file makes of them.
+/// Replaces the values of a modality by what the module in a file makes of them; on one thread, so that features do not depend
+/// on the number of cores.
 ///
 /// # Errors
 /// A name that is none of the data's modalities; a file that is no TorchScript module; a module that fails, or gives anything but
-/// finite features of one width, one list a sample.
+/// finite features of one width, one list a sample, of a step at least.
 pub fn extract(data: &mut Dataset, modality: &str, path: &Path) -> Result<()> {
+    let option = format!("--through {modality}={}", path.display());
     let Some(modality) = data.modalities.iter_mut().find(|m| m.shape.name == modality) else {
         let names: Vec<&str> = data.modalities.iter().map(|m| m.shape.name.as_str()).collect();
-        let text = format!("{modality}: is no modality of the data; allowed: {}.", names.join(", "));
+        let text = format!("{option}: names no modality of the data; allowed: {}. Check the name.", names.join(", "));
         return Err(Error::Invalid(text));
     };
     let bytes = std::fs::read(path).map_err(|error| {
-        let text =
-            format!("{}: cannot read this module: {error}; give the path of a TorchScript module", path.display());
-        Error::Invalid(text)
+        Error::Invalid(format!("{option}: cannot read the module: {error}; give the path of a TorchScript module"))
     })?;
-    let network = Network { module: load(path, &bytes, Device::Cpu)?, path };
+    tch::set_num_threads(1);
+    let network = Network { module: load(path, &bytes, Device::Cpu)?, option };
     *modality = network.features(modality)?;
     data.checksum = checksum(data);
     Ok(())
 }
 
-struct Network<'a> {
+struct Network {
     module: CModule,
-    path: &'a Path,
+    /// How the user named it.
+    option: String,
 }
 
-impl Network<'_> {
+impl Network {
     fn features(&self, modality: &Modality) -> Result<Modality> {
         let _guard = tch::no_grad_guard();
         let groups = groups(modality);
         let made = groups.iter().map(|group| self.ask(modality, group)).collect::<Result<Vec<Tensor>>>()?;
-        let Some(one) = made.first() else { return Err(self.wrong("no sample has the modality".to_string())) };
+        let Some(one) = made.first() else {
+            return Err(Error::Invalid(format!("{}: no sample of the data has it; leave it out", self.option)));
+        };
         let (sequence, width) = (one.dim() == 3, last(one));
-        if let Some(other) = made.iter().find(|other| other.dim() != one.dim() || last(other) != width) {
-            return Err(self.wrong(format!(
-                "gave features {:?} and {:?}: give all one width",
-                one.size(),
-                other.size()
-            )));
+        let differs = |other: &Tensor| other.dim() != one.dim() || last(other) != width;
+        if let Some(at) = made.iter().position(differs) {
+            let text =
+                format!("gave features {:?}, and {:?} at first; give all one width", made[at].size(), one.size());
+            return Err(self.wrong(&groups[at].0, text));
         }
         let steps = |made: &Tensor| if sequence { made.size()[1] as usize } else { 1 };
         let time = made.iter().map(steps).max().unwrap_or(0);
-        if time == 0 || width == 0 {
-            return Err(self.wrong(format!("gave nothing, features {:?}", one.size())));
-        }
         let samples = modality.values.dim().0;
         let mut values = Array3::zeros((samples, time, width));
         let mut lengths = vec![0; samples];
@@ -68,7 +68,8 @@ impl Network<'_> {
             let shape = (group.len(), steps(made), width);
             lengths[group.clone()].fill(shape.1 as u32);
             let numbers = Vec::<f32>::try_from(made.contiguous().view([-1]))?;
-            let numbers = Array3::from_shape_vec(shape, numbers).map_err(|error| self.wrong(error.to_string()))?;
+            let numbers = Array3::from_shape_vec(shape, numbers);
+            let numbers = numbers.map_err(|error| self.wrong(&group, error.to_string()))?;
             values.slice_mut(s![group, ..shape.1, ..]).assign(&numbers);
         }
         let name = modality.shape.name.clone();
@@ -84,21 +85,26 @@ impl Network<'_> {
         let flat: Vec<f32> = values.iter().copied().collect();
         let values = Tensor::f_from_slice(&flat)?.f_view([b as i64, t as i64, d as i64])?;
         let made = self.module.forward_ts(&[&values]);
-        let made = made.map_err(|error| self.wrong(format!("forward(values) failed: {}", reason(&error))))?;
+        let made = made.map_err(|error| self.wrong(group, format!("failed in forward(values): {}", reason(&error))))?;
         let size = made.size();
-        if !matches!(size.len(), 2 | 3) || size[0] != b as i64 {
-            let text = format!("made {size:?} of values {:?}; features are [B, T, D] or [B, D]", [b, t, d]);
-            return Err(self.wrong(text));
+        if !matches!(size.len(), 2 | 3) || size[0] != b as i64 || size.contains(&0) {
+            let text =
+                format!("gave {size:?} for values {:?}; features are [B, T, D] or [B, D], none of them 0", [b, t, d]);
+            return Err(self.wrong(group, text));
         }
         let made = made.f_to_kind(Kind::Float)?;
         if made.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
-            return Err(self.wrong("gave a NaN or an infinity".to_string()));
+            return Err(self.wrong(group, "gave a NaN or an infinity; features are finite numbers".to_string()));
         }
         Ok(made)
     }
 
-    fn wrong(&self, what: String) -> Error {
-        Error::Invalid(format!("{}: {what}", self.path.display()))
+    fn wrong(&self, group: &Range<usize>, what: String) -> Error {
+        let samples = match group.len() {
+            1 => format!("for sample {}", group.start),
+            _ => format!("for samples {} to {}", group.start, group.end - 1),
+        };
+        Error::Invalid(format!("{}: {samples} the module {what}", self.option))
     }
 }
 

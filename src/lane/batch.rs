@@ -4,7 +4,7 @@ use super::forge::Forgery;
 use crate::corrupt::Present;
 use crate::data::prepare::Affine;
 use crate::data::{Dataset, Labels};
-use crate::model::Input;
+use crate::model::{Input, Longest};
 use tch::{Device, Kind, Tensor};
 
 /// A data set on a device, shared by all runs.
@@ -150,23 +150,27 @@ impl DeviceData {
     }
 
     /// Steps of the longest sample of each batch, modality by modality, `[L, K, 1]`; `None` where all are as long as the array.
-    /// Rows, and 1 where they stand for a sample, are `[L, K, B]`, gates `[M, L, K, B]`; an absent sample counts as long as the
-    /// array.
+    /// Rows, and 1 where they stand for a sample, are `[L, K, B]`, gates `[M, L, K, B]`.
     pub(super) fn longest(
         &self,
         rows: &Tensor,
         real: &Tensor,
         gates: Option<&Tensor>,
         forgery: Option<&Forgery>,
-    ) -> Vec<Option<Tensor>> {
+    ) -> Vec<Option<Longest>> {
         let longest = |m: usize| {
             let lengths = self.lengths[m].as_ref()?;
             let rows = read_from(rows, forgery, m);
-            let mut found = lengths.index_select(0, &rows.flatten(0, -1)).view(rows.size().as_slice());
-            if let Some(gates) = gates {
-                found = found.masked_fill(&gates.get(m as i64).eq(0.0), self.values[m].size()[1]);
-            }
-            Some(found.masked_fill(&real.eq(0.0), 0i64).amax([-1].as_slice(), true))
+            let lengths = lengths.index_select(0, &rows.flatten(0, -1)).view(rows.size().as_slice());
+            // What an absent sample counts as.
+            let counted = |absent: i64| {
+                let lengths = gates.map_or_else(
+                    || lengths.shallow_clone(),
+                    |gates| lengths.masked_fill(&gates.get(m as i64).eq(0.0), absent),
+                );
+                lengths.masked_fill(&real.eq(0.0), 0i64).amax([-1].as_slice(), true)
+            };
+            Some(Longest { all: counted(self.values[m].size()[1]), present: counted(0) })
         };
         (0..self.values.len()).map(longest).collect()
     }

@@ -5,7 +5,7 @@ use super::forge::{Forgery, Ink};
 use super::{EvalJob, Scored};
 use crate::corrupt::Present;
 use crate::fault::Result;
-use crate::model::Model;
+use crate::model::{Longest, Model};
 use ndarray::Array2;
 use tch::{Device, Tensor};
 
@@ -74,7 +74,7 @@ impl Group<'_> {
 
     /// Steps of the longest sample of each sample's batch, by modality, `[L, count]`: batches of an evaluation in order, whole
     /// whatever piece of it this is.
-    fn longest(&self, device: Device) -> Vec<Option<Tensor>> {
+    fn longest(&self, device: Device) -> Vec<Option<Longest>> {
         let first = self.start / BATCH * BATCH;
         let last = (self.start + self.count).next_multiple_of(BATCH);
         let shape = [self.jobs.len() as i64, ((last - first) / BATCH) as i64, BATCH as i64];
@@ -87,11 +87,11 @@ impl Group<'_> {
         let real = upload(Tensor::from_slice(&cells().map(real).collect::<Vec<_>>()));
         let present: Vec<Present> = cells().map(|cell| present(cell).unwrap_or(Present::MAX)).collect();
         let gates = gates(&present, self.data.modalities(), &shape, device);
-        let of_each = |longest: Tensor| {
+        let of_each = |longest: &Tensor| {
             let of_each = longest.expand(shape, false).reshape([shape[0], -1]);
             of_each.narrow(1, (self.start - first) as i64, self.count as i64)
         };
         let longest = self.data.longest(&rows, &real, gates.as_ref(), None);
-        longest.into_iter().map(|longest| longest.map(of_each)).collect()
+        longest.into_iter().map(|longest| longest.map(|longest| longest.map(of_each))).collect()
     }
 }

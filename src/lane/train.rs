@@ -7,7 +7,7 @@ use super::terms::{Contrasts, Corrections, Restrictions};
 use super::{Job, Trained};
 use crate::corrupt::Present;
 use crate::fault::Result;
-use crate::model::{Model, layer::loss};
+use crate::model::{Longest, Model, layer::loss};
 use tch::{Device, Kind, Tensor};
 
 /// Lanes that train together: their jobs, longest first, and handles on what they share.
@@ -38,7 +38,7 @@ struct Schedule {
     /// What attackers forged.
     forgery: Option<Forgery>,
     /// Steps of the longest sample of each batch, by modality, `[L, S, 1]`, where batches are padded to it.
-    longest: Option<Vec<Option<Tensor>>>,
+    longest: Option<Vec<Option<Longest>>>,
     restrictions: Option<Restrictions>,
     contrasts: Option<Contrasts>,
     /// Local steps of each lane, falling.
@@ -102,7 +102,7 @@ impl Group<'_> {
         let forgery = schedule.forgery.as_ref().map(|forgery| forgery.at(active, step as i64));
         let mut inputs = schedule.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
         for (input, longest) in inputs.iter_mut().zip(schedule.longest.iter().flatten()) {
-            input.longest = longest.as_ref().map(at);
+            input.longest = longest.as_ref().map(|longest| longest.map(&at));
         }
         let starts = |starts: &Tensor| starts.get(step as i64).narrow(0, 0, active);
         let masks = schedule.dropout.as_ref().map(|all| self.pool.masks(starts(all)));

@@ -389,13 +389,13 @@ impl Config {
             }
         }
         let masks_heads = matches!(&self.fusion, FusionConfig::Attention(a) if a.mask == Mask::Heads);
-        if masks_heads && shapes.len() > 1 {
+        if masks_heads && !matches!(shapes, [one] if one.sequence) {
             c.inside("fusion", |c| {
                 c.inside("attention", |c| {
                     c.fault(
                         "mask",
-                        format!("masks heads by the length of one modality, and the data has {}", shapes.len()),
-                        "steps, or data of one modality",
+                        "masks heads by the length of one modality, a sequence, which is not what the data has",
+                        "steps, or data of one modality that is a sequence",
                         "Leave mask out, or choose one modality.",
                     );
                 });

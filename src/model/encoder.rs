@@ -15,16 +15,31 @@ pub struct Input {
     pub lengths: Option<Tensor>,
     /// 1 where the sample has the modality, else 0, `[L, B]`; `None` when all have it.
     pub present: Option<Tensor>,
-    /// Steps of the longest sample of each sample's batch, `[L, B]` or `[L, 1]`, where samples differ and a batch is padded
-    /// to it; an absent sample counts as long as the array.
-    pub longest: Option<Tensor>,
+    /// How long the longest sample of each sample's batch is, where samples differ and a batch is padded to it.
+    pub longest: Option<Longest>,
+}
+
+/// Steps of the longest sample of each sample's batch, `[L, B]` or `[L, 1]`.
+#[derive(Debug)]
+pub struct Longest {
+    /// An absent sample is as long as the array: so far convolutions read.
+    pub all: Tensor,
+    /// An absent sample has no steps: what is left of so many is packed.
+    pub present: Tensor,
+}
+
+impl Longest {
+    /// The same of a part of the batches, or laid out otherwise.
+    pub fn map(&self, part: impl Fn(&Tensor) -> Tensor) -> Self {
+        Self { all: part(&self.all), present: part(&self.present) }
+    }
 }
 
 impl Input {
     /// Steps that convolutions find, where samples differ: beyond them they find zeros, however deep they lie.
     fn found(&self) -> Option<Tensor> {
         match (&self.longest, &self.lengths, &self.present) {
-            (Some(longest), _, _) => Some(longest.shallow_clone()),
+            (Some(longest), _, _) => Some(longest.all.shallow_clone()),
             (None, Some(lengths), Some(present)) => Some(lengths.masked_fill(&present.eq(0.0), self.values.size()[2])),
             (None, lengths, _) => lengths.as_ref().map(Tensor::shallow_clone),
         }
@@ -191,8 +206,8 @@ impl Encoded {
     /// The states of an input whose steps were halved so many times; `None` where its steps are gone.
     fn new(states: Tensor, input: &Input, halvings: Option<i64>) -> Self {
         let steps = states.size()[2];
-        let left = |lengths: &Option<Tensor>| Some(halved(lengths.as_ref()?, halvings?));
-        let by_length = left(&input.lengths).map(|l| steps_below(&l, steps));
+        let left = input.lengths.as_ref().and_then(|lengths| Some(halved(lengths, halvings?)));
+        let by_length = left.map(|left| steps_below(&left, steps));
         let by_presence = input.present.as_ref().map(|p| p.unsqueeze(-1).expand([-1, -1, steps], false));
         let valid = match (&by_length, by_presence) {
             (Some(a), Some(b)) => Some(a * b),
@@ -202,21 +217,20 @@ impl Encoded {
             (Some(length), Some(present)) => Some(length.maximum(&(1.0 - present.unsqueeze(-1)))),
             (length, _) => length,
         };
-        Self { states, valid, within, longest: left(&input.longest) }
+        let longest = input.longest.as_ref().and_then(|longest| Some(halved(&longest.all, halvings?)));
+        Self { states, valid, within, longest }
     }
 
-    /// The same where a sample without a step shows its first one; an absent sample is then one step long.
+    /// The same where a sample without a step shows its first one, so that sequences are packed, with an absent one of one step.
     fn showing_a_step(states: Tensor, input: &Input, halvings: Option<i64>) -> Self {
-        let Self { states, valid, longest, .. } = Self::new(states, input, halvings);
+        let Self { states, valid, .. } = Self::new(states, input, halvings);
         let valid = valid.map(|valid| {
             let shown = valid.copy();
             let _ = shown.narrow(2, 0, 1).fill_(1.0);
             shown
         });
-        let longest = longest.map(|longest| match &input.present {
-            Some(present) => longest.clamp_min(1).where_scalarother(&present.ne(0.0), 1),
-            None => longest.clamp_min(1),
-        });
+        let packed = |longest: &Longest| Some(halved(&longest.present, halvings?).clamp_min(1));
+        let longest = input.longest.as_ref().and_then(packed);
         Self { states, within: valid.as_ref().map(Tensor::shallow_clone), valid, longest }
     }
 }

@@ -16,7 +16,7 @@ pub mod layout;
 mod tests;
 
 pub use config::{Config, EncoderConfig, FusionConfig, Padding};
-pub use encoder::Input;
+pub use encoder::{Input, Longest};
 pub use layout::{Block, Layout};
 
 use crate::data::ModalityShape;

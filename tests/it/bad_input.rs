@@ -257,7 +257,7 @@ fn heads_are_masked_by_one_length_only() {
     let heads = r#"model.fusion={ attention = { mask = "heads" } }"#;
     let refused = bench.refused(&[heads]);
     let expected = "
-  masks heads by the length of one modality, and the data has 2; allowed: steps, or data of one modality. Leave mask out, or choose one modality.
+  masks heads by the length of one modality, a sequence, which is not what the data has; allowed: steps, or data of one modality that is a sequence. Leave mask out, or choose one modality.
 1 fault in x.toml";
     assert_eq!(refused, format!("--set {heads}: model.fusion.attention.mask = \"heads\"{expected}"));
 }

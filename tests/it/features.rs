@@ -12,10 +12,12 @@ fn bench() -> Bench {
     let numbers = |count: u64| (0..count).map(|x| x as f32);
     let mut npz = Npz::create(&bench.path("mine.npz")).with("sound", &[3, 4, 2], numbers(24));
     npz = npz.with("sound_length", &[3], [4_i64, 0, 3]).with("picture", &[3, 3], numbers(9));
-    for width in [1, 4, 5, 6] {
+    for width in [1, 4, 5, 6, 7] {
         npz = npz.with(&format!("width{width}"), &[3, 4, width], numbers(12 * width));
     }
-    npz = npz.with("width6_length", &[3], [4_i64, 3, 2]);
+    for name in ["width6_length", "width7_length"] {
+        npz = npz.with(name, &[3], [4_i64, 3, 2]);
+    }
     drop(npz.with("label", &[3], [0_i64, 1, 0]).with("client", &[3], [0_i64, 0, 1]));
     bench
 }
@@ -60,21 +62,29 @@ fn what_makes_no_features_is_refused_and_nothing_is_written() {
     );
     assert_eq!(
         refused("taste=network.pt"),
-        "taste: is no modality of the data; allowed: sound, picture, width1, width4, width5, width6.\n"
+        "--through taste=network.pt: names no modality of the data; allowed: sound, picture, width1, width4, width5, width6, width7. Check the name.\n"
     );
     assert_eq!(
         refused("sound=there.pt"),
-        "there.pt: cannot read this module: No such file or directory (os error 2); give the path of a TorchScript module\n"
+        "--through sound=there.pt: cannot read the module: No such file or directory (os error 2); give the path of a TorchScript module\n"
     );
     let other = refused("sound=text.pt");
     assert!(other.starts_with("text.pt: is no TorchScript module ("), "{other}");
     let said = [
-        ("width1", "forward(values) failed: RuntimeError: one number is not enough for me"),
-        ("width4", "gave a NaN or an infinity"),
-        ("width5", "made [2, 4, 5] of values [3, 4, 5]; features are [B, T, D] or [B, D]"),
-        ("width6", "gave features [1, 4, 4] and [1, 3, 3]: give all one width"),
+        ("width1", "s 0 to 2 the module failed in forward(values): RuntimeError: one number is not enough for me"),
+        ("width4", "s 0 to 2 the module gave a NaN or an infinity; features are finite numbers"),
+        (
+            "width5",
+            "s 0 to 2 the module gave [2, 4, 5] for values [3, 4, 5]; features are [B, T, D] or [B, D], none of them 0",
+        ),
+        ("width6", " 1 the module gave features [1, 3, 3], and [1, 4, 4] at first; give all one width"),
+        (
+            "width7",
+            " 2 the module gave [1, 0, 7] for values [1, 2, 7]; features are [B, T, D] or [B, D], none of them 0",
+        ),
     ];
     for (name, what) in said {
-        assert_eq!(refused(&format!("{name}=network.pt")), format!("network.pt: {what}\n"));
+        let option = format!("{name}=network.pt");
+        assert_eq!(refused(&option), format!("--through {option}: for sample{what}\n"));
     }
 }

@@ -69,10 +69,12 @@ fn model(case: &Value, data: &Dataset, padding: Padding) -> Model {
     Model::new(&config, &data.shapes(), CLASSES)
 }
 
-/// Presence bits of a job's samples: all modalities but the absent one.
-fn present(job: &Value, modalities: &[&str], samples: usize) -> Vec<u32> {
-    let bit = |name: &&str| u32::from(job["absent"].as_str() != Some(*name));
-    vec![modalities.iter().enumerate().map(|(m, name)| bit(name) << m).sum(); samples]
+/// Presence bits of the rows of a job: all modalities, but for audio where it is absent.
+fn present(job: &Value, modalities: &[&str], rows: &[u32]) -> Vec<u32> {
+    let absent: Vec<u32> = vector(&job["absent"]);
+    let has = |name: &str, row: &u32| name != "audio" || !absent.contains(row);
+    let bits = |row| modalities.iter().enumerate().map(|(m, name)| u32::from(has(name, row)) << m).sum();
+    rows.iter().map(bits).collect()
 }
 
 fn training(job: &Value, place: usize, modalities: &[&str], weights: &Tensor) -> Job {
@@ -84,7 +86,7 @@ fn training(job: &Value, place: usize, modalities: &[&str], weights: &Tensor) ->
         order: vec![(0..rows.len() as u32).collect()],
         samples: Arc::new(Samples {
             labels: vector(&job["labels"]),
-            present: present(job, modalities, rows.len()),
+            present: present(job, modalities, &rows),
             rows,
             forged: None,
             own: None,
@@ -128,7 +130,7 @@ fn assert_trained(case: &Case) {
 fn assert_scored(case: &Case) {
     let evaluation = |(place, job): (usize, &Value)| {
         let rows: Vec<u32> = vector(&job["scored"]);
-        let present = Some(Arc::new(present(job, &case.modalities, rows.len())));
+        let present = Some(Arc::new(present(job, &case.modalities, &rows)));
         let weights = case.weights(place, "start");
         EvalJob { run: 0, place, weights, rows: Arc::new(rows), present, affine: None, paint: None }
     };
