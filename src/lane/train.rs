@@ -102,7 +102,7 @@ impl Group<'_> {
         let forgery = schedule.forgery.as_ref().map(|forgery| forgery.at(active, step as i64));
         let mut inputs = schedule.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
         for (input, longest) in inputs.iter_mut().zip(schedule.longest.iter().flatten()) {
-            input.longest = longest.as_ref().map(|longest| longest.map(&at));
+            input.longest = longest.as_ref().map(|longest| longest.map(at));
         }
         let starts = |starts: &Tensor| starts.get(step as i64).narrow(0, 0, active);
         let masks = schedule.dropout.as_ref().map(|all| self.pool.masks(starts(all)));
