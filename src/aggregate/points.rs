@@ -5,7 +5,7 @@
 //! nearest-neighbour mixing, which are linear, carry them along ([`Points::mixed`]): a chain pays for one Gram product.
 //!
 //! The Gram product is taken in f64, of the rows minus one of them, which is at most twice as long as the row of (lower) median
-//! length. With fewer than half the rows bad that is no longer than an honest one, so that a row of 1e30 takes no precision
+//! length. With fewer than half the rows bad that is no longer than twice an honest one, so that a row of 1e30 takes no precision
 //! from the distances between the others, and rows that are long but close keep theirs. The first columns say which row that
 //! may be, so that one pass over the rows is enough; where all columns do not agree, there is another, of the median row
 //! itself. A Cholesky factorisation, shortest row first, then gives the coordinates.
