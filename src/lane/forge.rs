@@ -113,14 +113,14 @@ impl Forgery {
         }
     }
 
-    /// One step of the first `active` lanes.
-    pub fn at(&self, active: i64, step: i64) -> Self {
+    /// One step of the first `active` lanes, of it the first `real` samples.
+    pub fn at(&self, active: i64, step: i64, real: i64) -> Self {
+        let at = |cells: &Tensor, lanes: i64| {
+            cells.narrow(lanes, 0, active).select(lanes + 1, step).narrow(lanes + 1, 0, real)
+        };
         Self {
-            donors: self.donors.as_ref().map(|donors| donors.narrow(1, 0, active).select(2, step)),
-            painted: self
-                .painted
-                .as_ref()
-                .map(|(painted, ink)| (painted.narrow(0, 0, active).select(1, step), ink.take(active))),
+            donors: self.donors.as_ref().map(|donors| at(donors, 1)),
+            painted: self.painted.as_ref().map(|(painted, ink)| (at(painted, 0), ink.take(active))),
         }
     }
 }
@@ -159,7 +159,7 @@ mod tests {
     fn inputs(forged: Forged, gates: Option<&Tensor>) -> Vec<Input> {
         let (bad, good) = (samples(&[3, 4], Some(forged)), samples(&[5, 6], None));
         let lanes = [filled(&bad, 0), filled(&good, 0)];
-        let forgery = Forgery::new(&lanes, &[3, 4, 5, 6], 2, Device::Cpu).unwrap().view(2, [2, 1, 2]).at(2, 0);
+        let forgery = Forgery::new(&lanes, &[3, 4, 5, 6], 2, Device::Cpu).unwrap().view(2, [2, 1, 2]).at(2, 0, 2);
         data().inputs(&rows(&[3, 4, 5, 6]), gates, None, Some(&forgery))
     }
 
@@ -184,7 +184,7 @@ mod tests {
         let forged = Forged { donors: Some((0, vec![4, 3])), ..Forged::default() };
         let (bad, good) = (samples(&[3, 4], Some(forged)), samples(&[5, 6], None));
         let lanes = [filled(&bad, 10), filled(&good, 0)];
-        let forgery = Forgery::new(&lanes, &[13, 14, 5, 6], 2, Device::Cpu).unwrap().view(2, [2, 1, 2]).at(2, 0);
+        let forgery = Forgery::new(&lanes, &[13, 14, 5, 6], 2, Device::Cpu).unwrap().view(2, [2, 1, 2]).at(2, 0, 2);
         let made = data().inputs(&rows(&[13, 14, 5, 6]), None, None, Some(&forgery));
         assert_eq!((&made[0].values, &made[1].values), (&swapped[0].values, &honest[1].values));
     }

@@ -49,9 +49,9 @@ impl BitPool {
         streams.map(|stream| stream.rng().random_range(0..places)).collect()
     }
 
-    /// The multipliers of one step; `starts [L]` on the device are from [`BitPool::starts`].
-    pub fn masks(&self, starts: Tensor) -> Masks {
-        Masks::new(self.multipliers.shallow_clone(), starts, self.kept)
+    /// The multipliers of one step of at most `batch` samples; `starts [L]` on the device are from [`BitPool::starts`].
+    pub fn masks(&self, starts: Tensor, batch: i64) -> Masks {
+        Masks::new(self.multipliers.shallow_clone(), starts, self.kept, batch)
     }
 }
 
@@ -61,10 +61,15 @@ mod tests {
 
     fn take(streams: &[Stream], p: f64) -> Tensor {
         let pool = BitPool::new(1000, p, Device::Cpu);
-        let masks = || pool.masks(Tensor::from_slice(&pool.starts(streams.iter().cloned(), 1000)));
-        let (whole, halves) = (masks().take(&[1000]), masks());
+        let masks = |batch| pool.masks(Tensor::from_slice(&pool.starts(streams.iter().cloned(), 1000)), batch);
+        let (whole, halves) = (masks(1).take(&[1, 1000]), masks(1));
         // Layer by layer or at once: the same numbers.
-        assert_eq!(whole, Tensor::cat(&[halves.take(&[400]), halves.take(&[600])], 1));
+        assert_eq!(whole, Tensor::cat(&[halves.take(&[1, 400]), halves.take(&[1, 600])], 2));
+        let (full, part) = (masks(4), masks(4));
+        for width in [100, 50, 25] {
+            let of_three = full.take(&[4, width]).narrow(1, 0, 3);
+            assert_eq!(part.take(&[3, width]), of_three, "a sample's masks must not depend on those after it");
+        }
         whole
     }
 

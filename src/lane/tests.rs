@@ -14,7 +14,7 @@ use crate::seed::Stream;
 use ndarray::{Array3, ArrayView2};
 use rand::Rng;
 use rand::seq::SliceRandom;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tch::{Device, Tensor};
 
 const SAMPLES: usize = 60;
@@ -132,7 +132,7 @@ fn bits(trained: &Trained) -> (usize, Vec<u32>, usize, u64, u64) {
     (trained.place, delta, trained.samples, trained.loss.to_bits(), trained.loss_batch_mean.to_bits())
 }
 
-/// MKL's products may round differently with the alignment of a lane in memory (`MKL_CBWR=AVX2` takes even that away), so
+/// Products round differently with the alignment of a lane in memory, and alone without the padding of a neighbour, so
 /// the bound is not zero; equal bytes are promised for equal groups, which on the CPU depend on a run's jobs alone.
 #[test]
 fn a_job_gives_the_same_result_alone_and_packed_with_up_to_seven_others() {
@@ -145,7 +145,7 @@ fn a_job_gives_the_same_result_alone_and_packed_with_up_to_seven_others() {
                 let expected = &alone[found.place];
                 let norm = |t: &Tensor| t.norm().double_value(&[]);
                 let error = norm(&(&found.delta - &expected.delta)) / norm(&expected.delta);
-                assert!(error < 1e-7, "job {} among {packed:?}: {error:.3e}", found.place);
+                assert!(error < 1e-6, "job {} among {packed:?}: {error:.3e}", found.place);
                 assert_eq!(found.samples, expected.samples);
                 assert!((found.loss - expected.loss).abs() < 1e-6);
             }
@@ -208,7 +208,9 @@ fn what_absent_modalities_and_padding_hold_never_matters_in_training() {
 fn scores(data: &Dataset, model: &Arc<Model>, jobs: Vec<EvalJob>) -> Vec<Scored> {
     tch::set_num_threads(1);
     let (data, count) = (DeviceData::new(data, Device::Cpu).unwrap(), jobs[0].rows.len());
-    evaluate::Group { model, data: &data, jobs: &jobs, start: 0, count }.evaluate().unwrap()
+    let packed = OnceLock::new();
+    let packed = (jobs.len() == 1).then_some(&packed);
+    evaluate::Group { model, data: &data, jobs: &jobs, start: 0, count, packed }.evaluate().unwrap()
 }
 
 fn eval_job(model: &Model, data: &Dataset, place: usize, present: Option<u32>) -> EvalJob {
@@ -241,8 +243,16 @@ fn models_score_the_same_alone_and_together_and_in_pieces() {
             assert_near(&scored.logits.view(), &scores(&data, &model, vec![make(scored.place)])[0].logits.view());
             let data = DeviceData::new(&data, Device::Cpu).unwrap();
             let jobs = vec![make(scored.place)];
-            let piece =
-                evaluate::Group { model: &model, data: &data, jobs: &jobs, start: 20, count: 15 }.evaluate().unwrap();
+            let packed = OnceLock::new();
+            let group = evaluate::Group {
+                model: &model,
+                data: &data,
+                jobs: &jobs,
+                start: 20,
+                count: 15,
+                packed: Some(&packed),
+            };
+            let piece = group.evaluate().unwrap();
             assert_eq!(piece[0].start, 20);
             assert_near(&piece[0].logits.view(), &scored.logits.slice(ndarray::s![20..35, ..]));
         }

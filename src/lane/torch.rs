@@ -6,16 +6,16 @@ use super::pool::BitPool;
 use super::{Engine, EvalJob, Job, Scored, Task, Trained, evaluate, train};
 use crate::data::Dataset;
 use crate::fault::Result;
-use crate::model::{Block, Model};
+use crate::model::{Block, Model, Packed};
 use crate::seed::Stream;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use tch::{Device, Tensor};
 
-/// Lanes a CPU group holds at most: few enough that what one layer hands to the next stays in a core's cache, and that
-/// there are groups enough for all workers to end together; two share the cost of a call.
-pub const CPU_LANES: usize = 2;
+/// Lanes a CPU group holds at most: what one layer hands to the next stays in a core's cache, no lane is padded to another's
+/// batch, and there are groups enough for all workers to end together.
+pub const CPU_LANES: usize = 1;
 /// Samples a scoring task takes at most on the CPU; the same weighing.
 const CPU_SAMPLES: usize = 64;
 /// Samples (models × samples) a scoring task takes at most on a GPU.
@@ -62,14 +62,20 @@ impl TorchEngine {
     }
 
     /// Too little memory halves the models, and for one model the samples. It is not remembered: scoring takes little.
-    fn scoring(&self, jobs: Vec<EvalJob>, start: usize, count: usize) -> Task<Scored> {
+    fn scoring(
+        &self,
+        jobs: Vec<EvalJob>,
+        start: usize,
+        count: usize,
+        packed: Option<Arc<OnceLock<Packed>>>,
+    ) -> Task<Scored> {
         let (model, data, fits) = (self.model.clone(), self.data.share(), AtomicUsize::new(usize::MAX));
         let runs: Vec<usize> = jobs.iter().map(|job| job.run).collect();
         Task::new(runs.into_iter(), move || {
             let range: Vec<usize> = (start..start + count).collect();
             let score = |jobs: &[EvalJob], range: &[usize]| {
                 let (start, count) = (range.first().copied().unwrap_or(start), range.len());
-                evaluate::Group { model: &model, data: &data, jobs, start, count }.evaluate()
+                evaluate::Group { model: &model, data: &data, jobs, start, count, packed: packed.as_deref() }.evaluate()
             };
             halving(&jobs, &fits, &|jobs| match jobs {
                 [_] => halving(&range, &fits, &|range| score(jobs, range)),
@@ -122,9 +128,10 @@ impl Engine for TorchEngine {
         let mut tasks = Vec::new();
         if self.on_cpu() {
             for job in jobs {
+                let packed = Arc::new(OnceLock::new());
                 for start in (0..job.rows.len()).step_by(CPU_SAMPLES) {
                     let count = CPU_SAMPLES.min(job.rows.len() - start);
-                    tasks.push(self.scoring(vec![share(&job)], start, count));
+                    tasks.push(self.scoring(vec![share(&job)], start, count, Some(packed.clone())));
                 }
             }
             return tasks;
@@ -137,7 +144,8 @@ impl Engine for TorchEngine {
             let models = (GPU_SAMPLES / samples.max(1)).clamp(1, jobs.len());
             for jobs in jobs.chunks(models) {
                 for start in (0..samples).step_by(GPU_SAMPLES) {
-                    tasks.push(self.scoring(jobs.iter().map(share).collect(), start, GPU_SAMPLES.min(samples - start)));
+                    let count = GPU_SAMPLES.min(samples - start);
+                    tasks.push(self.scoring(jobs.iter().map(share).collect(), start, count, None));
                 }
             }
         }

@@ -43,6 +43,8 @@ struct Schedule {
     contrasts: Option<Contrasts>,
     /// Local steps of each lane, falling.
     steps: Vec<usize>,
+    /// Samples of the largest batch of each step: what lies beyond is padding in all lanes.
+    real: Vec<i64>,
 }
 
 impl Group<'_> {
@@ -95,17 +97,20 @@ impl Group<'_> {
     /// One forward and backward of the active lanes; gives the sum of the sample losses and the batch mean, `[2, active]`.
     /// `weights` are those of the lanes and those that they started from.
     fn step(&self, schedule: &Schedule, step: usize, [weights, global]: [&Tensor; 2], grads: &Tensor) -> Tensor {
-        let active = weights.size()[0];
-        let at = |tensor: &Tensor| tensor.narrow(0, 0, active).select(1, step as i64);
+        let (active, real) = (weights.size()[0], schedule.real[step]);
+        let lanes_at = |tensor: &Tensor| tensor.narrow(0, 0, active).select(1, step as i64);
+        let at = |tensor: &Tensor| lanes_at(tensor).narrow(1, 0, real);
         let rows = at(&schedule.rows);
-        let gates = schedule.gates.as_ref().map(|g| g.narrow(1, 0, active).select(2, step as i64));
-        let forgery = schedule.forgery.as_ref().map(|forgery| forgery.at(active, step as i64));
+        let gates = schedule.gates.as_ref();
+        let gates = gates.map(|g| g.narrow(1, 0, active).select(2, step as i64).narrow(2, 0, real));
+        let forgery = schedule.forgery.as_ref().map(|forgery| forgery.at(active, step as i64, real));
         let mut inputs = schedule.data.inputs(&rows, gates.as_ref(), schedule.affine.as_deref(), forgery.as_ref());
         for (input, longest) in inputs.iter_mut().zip(schedule.longest.iter().flatten()) {
-            input.longest = longest.as_ref().map(|longest| longest.map(at));
+            input.longest = longest.as_ref().map(|longest| longest.map(lanes_at));
         }
         let starts = |starts: &Tensor| starts.get(step as i64).narrow(0, 0, active);
-        let masks = schedule.dropout.as_ref().map(|all| self.pool.masks(starts(all)));
+        let batch = schedule.rows.size()[2];
+        let masks = schedule.dropout.as_ref().map(|all| self.pool.masks(starts(all), batch));
         let (logits, saved) = self.model.forward(weights, &inputs, masks.as_ref());
         let weight = at(&schedule.weight);
         let restrictions = schedule.restrictions.as_ref();
@@ -144,11 +149,13 @@ impl Group<'_> {
         let (mut rows, mut labels, mut weight) = (vec![0i64; size], vec![0i64; size], vec![0f32; size]);
         let mut present = vec![Present::MAX; size];
         let mut filled = Vec::new();
+        let mut real = vec![0; longest];
         for (lane, job) in self.jobs.iter().enumerate() {
             let mut cells = Vec::new();
             let batches = job.order.iter().flat_map(|epoch| epoch.chunks(batch));
             for (step, positions) in batches.enumerate() {
                 let start = (lane * longest + step) * batch;
+                real[step] = real[step].max(positions.len() as i64);
                 for (cell, &position) in (start..).zip(positions) {
                     let position = position as usize;
                     rows[cell] = first[lane] + i64::from(job.samples.rows[position]);
@@ -178,6 +185,7 @@ impl Group<'_> {
             restrictions: Restrictions::new(self.jobs, device),
             contrasts: Contrasts::new(self.jobs, device),
             steps,
+            real,
             data,
             rows,
             gates,

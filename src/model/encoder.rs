@@ -3,6 +3,7 @@
 use super::config::EncoderConfig;
 use super::layer::{ConvBlock, Gru, Linear, Masks, conv, gru};
 use super::layout::Layout;
+use super::scoring;
 use crate::data::ModalityShape;
 use tch::{Kind, Tensor};
 
@@ -134,6 +135,26 @@ impl Encoder {
         }
     }
 
+    /// The encoder for scoring, with the weights of a flat row `[P]`, where it is worth it.
+    pub fn packed(&self, row: &[f32]) -> Option<scoring::Encoder> {
+        match self {
+            Encoder::ConvGru(blocks, gru, _) => {
+                let blocks = [&blocks[0], &blocks[1], &blocks[2]].map(|block| block.packed(row));
+                Some(scoring::Encoder::ConvGru(blocks, gru.packed(row)))
+            }
+            Encoder::Gru(gru) => Some(scoring::Encoder::Gru(gru.packed(row))),
+            Encoder::Mlp(..) | Encoder::Identity => None,
+        }
+    }
+
+    /// Forward that keeps nothing for a backward; `packed` is what does it by hand, where there is such a thing.
+    pub fn score(&self, weights: &Tensor, input: &Input, packed: Option<&scoring::Encoder>) -> Encoded {
+        match packed {
+            Some(packed) => self.encoded(packed.states(&input.values, input.found().as_ref()), input),
+            None => self.forward(weights, input, None, false).0,
+        }
+    }
+
     /// Forward. What a backward needs is kept where `keep` says so, else let go layer by layer.
     pub fn forward(
         &self,
@@ -143,7 +164,7 @@ impl Encoder {
         keep: bool,
     ) -> (Encoded, Option<Saved>) {
         let time = input.values.size()[2];
-        let (states, saved, halvings) = match self {
+        let (states, saved) = match self {
             Encoder::ConvGru(blocks, gru, _) => {
                 let found = input.found();
                 let mut x = input.values.shallow_clone();
@@ -155,11 +176,11 @@ impl Encoder {
                     x = y;
                 }
                 let (states, saved) = gru.forward(weights, &x);
-                (states, Saved::ConvGru(kept, saved), Some(3))
+                (states, Saved::ConvGru(kept, saved))
             }
             Encoder::Gru(gru) => {
                 let (states, saved) = gru.forward(weights, &input.values);
-                (states, Saved::Gru(saved), Some(0))
+                (states, Saved::Gru(saved))
             }
             Encoder::Mlp(first, second, hidden) => {
                 let x = input.values.squeeze_dim(2);
@@ -169,15 +190,21 @@ impl Encoder {
                     gate *= masks.take(&[x.size()[1], *hidden]);
                 }
                 let y = pre * &gate;
-                (second.forward(weights, &y).unsqueeze(2), Saved::Mlp(x, y, gate), None)
+                (second.forward(weights, &y).unsqueeze(2), Saved::Mlp(x, y, gate))
             }
-            Encoder::Identity => (input.values.shallow_clone(), Saved::Identity, None),
+            Encoder::Identity => (input.values.shallow_clone(), Saved::Identity),
         };
-        let encoded = match self {
-            Encoder::ConvGru(_, _, true) => Encoded::showing_a_step(states, input, halvings),
-            _ => Encoded::new(states, input, halvings),
-        };
-        (encoded, keep.then_some(saved))
+        (self.encoded(states, input), keep.then_some(saved))
+    }
+
+    /// The states with what is valid of them.
+    fn encoded(&self, states: Tensor, input: &Input) -> Encoded {
+        match self {
+            Encoder::ConvGru(_, _, true) => Encoded::showing_a_step(states, input, Some(3)),
+            Encoder::ConvGru(_, _, false) => Encoded::new(states, input, Some(3)),
+            Encoder::Gru(_) => Encoded::new(states, input, Some(0)),
+            Encoder::Mlp(..) | Encoder::Identity => Encoded::new(states, input, None),
+        }
     }
 
     /// Backward from the gradient of the states.

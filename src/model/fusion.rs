@@ -2,8 +2,9 @@
 
 use super::config::{FusionConfig, Mask, Mean};
 use super::encoder::{Encoded, steps_below};
-use super::layer::{AttentionPool, attention};
+use super::layer::attention::{self, AttentionPool, Hidden};
 use super::layout::Layout;
+use super::scoring;
 use tch::{Kind, Tensor};
 
 /// A fusion.
@@ -41,13 +42,14 @@ impl Fusion {
     /// Forward: `[L, B, F]`.
     pub fn forward(&self, weights: &Tensor, encoded: &[Encoded]) -> (Tensor, Saved) {
         match self {
-            Fusion::Attention(pool, Mask::Heads) => masked_heads(pool, weights, &encoded[0]),
-            Fusion::Attention(pool, Mask::Steps) => {
-                let steps = encoded.iter().map(|e| e.states.size()[2]).collect();
-                let states: Vec<&Tensor> = encoded.iter().map(|e| &e.states).collect();
-                let hidden = attention::Hidden { steps: joint_validity(encoded), heads: None };
-                let (pooled, saved) = pool.forward(weights, Tensor::cat(&states, 2).contiguous(), hidden);
-                (pooled, Saved::Attention(saved, steps))
+            Fusion::Attention(pool, mask) => {
+                let (states, hidden) = attended(pool, *mask, encoded);
+                let (pooled, saved) = pool.forward(weights, states, hidden);
+                let saved = match mask {
+                    Mask::Heads => Saved::MaskedHeads(saved, encoded[0].valid.as_ref().map(Tensor::shallow_clone)),
+                    Mask::Steps => Saved::Attention(saved, encoded.iter().map(|e| e.states.size()[2]).collect()),
+                };
+                (pooled, saved)
             }
             Fusion::Concat(mean) => {
                 let share = |e: &Encoded| match mean {
@@ -63,6 +65,25 @@ impl Fusion {
                 let saved = shares.into_iter().zip(widths).collect();
                 (Tensor::cat(&pooled, 2), Saved::Concat(saved))
             }
+        }
+    }
+
+    /// The fusion for scoring, with the weights of a flat row `[P]`, where it is worth it.
+    pub fn packed(&self, row: &[f32]) -> Option<scoring::Attention> {
+        match self {
+            Fusion::Attention(pool, _) => Some(pool.packed(row)),
+            Fusion::Concat(_) => None,
+        }
+    }
+
+    /// Forward that keeps nothing for a backward; `packed` is what does it by hand, where there is such a thing.
+    pub fn score(&self, weights: &Tensor, encoded: &[Encoded], packed: Option<&scoring::Attention>) -> Tensor {
+        match (self, packed) {
+            (Fusion::Attention(pool, mask), Some(packed)) => {
+                let (states, hidden) = attended(pool, *mask, encoded);
+                packed.forward(&states, hidden.steps.as_ref(), hidden.heads.as_ref())
+            }
+            _ => self.forward(weights, encoded).0,
         }
     }
 
@@ -94,22 +115,30 @@ impl Fusion {
     }
 }
 
-/// Pooling of one modality in FedMultimodal's way: a sample's length masks heads, which then weigh all steps alike, and padding
+/// The states of all modalities on one time axis, and what of them takes no part.
+fn attended(pool: &AttentionPool, mask: Mask, encoded: &[Encoded]) -> (Tensor, Hidden) {
+    if mask == Mask::Heads {
+        return masked_heads(pool, &encoded[0]);
+    }
+    let states: Vec<&Tensor> = encoded.iter().map(|e| &e.states).collect();
+    (Tensor::cat(&states, 2).contiguous(), Hidden { steps: joint_validity(encoded), heads: None })
+}
+
+/// One modality in FedMultimodal's way: a sample's length masks heads, which then weigh all steps alike, and padding
 /// takes part, as zeros, up to the longest sample of the batch.
-fn masked_heads(pool: &AttentionPool, weights: &Tensor, encoded: &Encoded) -> (Tensor, Saved) {
+fn masked_heads(pool: &AttentionPool, encoded: &Encoded) -> (Tensor, Hidden) {
     let Encoded { states, valid, longest, .. } = encoded;
     let [lanes, batch, steps] = [states.size()[0], states.size()[1], states.size()[2]];
     let left = match valid {
         Some(valid) => valid.sum_dim_intlist([2].as_slice(), false, Kind::Int64),
         None => Tensor::full([lanes, batch], steps, (Kind::Int64, states.device())),
     };
-    let hidden = attention::Hidden {
+    let hidden = Hidden {
         steps: longest.as_ref().map(|longest| steps_below(longest, steps).expand([lanes, batch, steps], false)),
         heads: Some(steps_below(&left, pool.heads())),
     };
     let states = valid.as_ref().map_or_else(|| states.shallow_clone(), |valid| states * valid.unsqueeze(-1));
-    let (pooled, saved) = pool.forward(weights, states.contiguous(), hidden);
-    (pooled, Saved::MaskedHeads(saved, valid.as_ref().map(Tensor::shallow_clone)))
+    (states.contiguous(), hidden)
 }
 
 /// Validity of the joint time axis; `None` when every step of every modality is valid.

@@ -23,6 +23,11 @@ impl Slot {
         rows.narrow(1, self.offset, self.shape.iter().product()).view(shape.as_slice())
     }
 
+    /// The piece of a flat row `[P]`.
+    pub fn within<'a>(&self, row: &'a [f32]) -> &'a [f32] {
+        &row[self.offset as usize..][..self.shape.iter().product::<i64>() as usize]
+    }
+
     /// As [`Slot::of`] for a bias `[O]`, shaped `[L, 1, O]` to add to rows.
     pub fn bias(&self, rows: &Tensor) -> Tensor {
         self.of(rows).unsqueeze(1)

@@ -12,6 +12,7 @@ pub mod encoder;
 pub mod fusion;
 pub mod layer;
 pub mod layout;
+pub mod scoring;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,13 @@ pub struct Model {
     pub dropout: f64,
     head_dropout: bool,
     padding: Padding,
+}
+
+/// The weights of one model, packed for scoring on a CPU.
+#[derive(Debug)]
+pub struct Packed {
+    encoders: Vec<Option<scoring::Encoder>>,
+    fusion: Option<scoring::Attention>,
 }
 
 /// What the backward needs.
@@ -148,11 +156,23 @@ impl Model {
         (logits, Saved { encoders, fusion, fused, hidden, gate })
     }
 
-    /// Logits `[L, B, C]` as [`Model::forward`] gives them, keeping nothing for a backward.
-    pub fn score(&self, weights: &Tensor, inputs: &[Input]) -> Tensor {
-        let encode = |(encoder, input): (&Encoder, &Input)| encoder.forward(weights, input, None, false).0;
-        let encoded: Vec<_> = self.encoders.iter().zip(inputs).map(encode).collect();
-        let (fused, _) = self.fusion.forward(weights, &encoded);
+    /// The weights `[P]` of one model, packed for [`Model::score`].
+    pub fn packed(&self, weights: &Tensor) -> Packed {
+        let row = scoring::numbers(weights);
+        Packed {
+            encoders: self.encoders.iter().map(|encoder| encoder.packed(&row)).collect(),
+            fusion: self.fusion.packed(&row),
+        }
+    }
+
+    /// Logits `[L, B, C]` as [`Model::forward`] gives them, keeping nothing for a backward. One model on a CPU is done by
+    /// hand, with its weights packed; several at once and those on a GPU are left to libtorch.
+    pub fn score(&self, weights: &Tensor, inputs: &[Input], packed: Option<&Packed>) -> Tensor {
+        let encode = |(i, (encoder, input)): (usize, (&Encoder, &Input))| {
+            encoder.score(weights, input, packed.and_then(|packed| packed.encoders[i].as_ref()))
+        };
+        let encoded: Vec<_> = self.encoders.iter().zip(inputs).enumerate().map(encode).collect();
+        let fused = self.fusion.score(weights, &encoded, packed.and_then(|packed| packed.fusion.as_ref()));
         self.second.forward(weights, &self.first.forward(weights, &fused).relu_())
     }
 

@@ -9,10 +9,13 @@
 
 use super::Linear;
 use crate::model::layout::Layout;
+use crate::model::scoring;
 use tch::{Kind, Tensor};
 
-const HIDDEN_STEP: f64 = -1e30;
-const HIDDEN_HEAD: f64 = -1e5;
+/// Score of a hidden step.
+pub const HIDDEN_STEP: f32 = -1e30;
+/// Score of a hidden head.
+pub const HIDDEN_HEAD: f32 = -1e5;
 
 /// `x [L, B, T, H] → [L, B, K · H]`.
 #[derive(Debug, Clone)]
@@ -48,6 +51,11 @@ impl AttentionPool {
         Self { first, second, heads }
     }
 
+    /// The layer for scoring, with the weights of a flat row `[P]`.
+    pub fn packed(&self, row: &[f32]) -> scoring::Attention {
+        scoring::Attention { first: self.first.packed(row), second: self.second.packed(row) }
+    }
+
     /// Number of heads K.
     pub fn heads(&self) -> i64 {
         self.heads
@@ -61,13 +69,13 @@ impl AttentionPool {
         let scores = self.second.forward(weights, &hidden).view([lanes, batch, time, self.heads]);
         let scores = match &hidden_heads {
             None => scores,
-            Some(heads) => scores.masked_fill(heads, HIDDEN_HEAD),
+            Some(heads) => scores.masked_fill(heads, f64::from(HIDDEN_HEAD)),
         };
         let shares = match steps {
             None => scores.softmax(2, Kind::Float),
             Some(steps) => {
                 let steps = steps.unsqueeze(-1);
-                scores.masked_fill(&steps.eq(0.0), HIDDEN_STEP).softmax(2, Kind::Float) * steps
+                scores.masked_fill(&steps.eq(0.0), f64::from(HIDDEN_STEP)).softmax(2, Kind::Float) * steps
             }
         };
         let pooled = flat(&shares).transpose(1, 2).bmm(&flat(&x));

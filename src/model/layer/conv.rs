@@ -6,6 +6,7 @@
 
 use super::Masks;
 use crate::model::layout::{Layout, Slot};
+use crate::model::scoring::{self, Panels};
 use tch::{Kind, Tensor};
 
 const KERNEL: i64 = 5;
@@ -52,6 +53,13 @@ impl ConvBlock {
     /// Numbers that a step keeps and makes, a sample of `time` steps.
     pub fn activations(&self, time: i64) -> i64 {
         time * (2 * KERNEL * self.input + 4 * self.output)
+    }
+
+    /// The block for scoring, with the weights of a flat row `[P]`.
+    pub fn packed(&self, row: &[f32]) -> scoring::Conv {
+        let input = self.input as usize;
+        let (weight, bias) = (self.weight.within(row), self.bias.within(row));
+        scoring::Conv { weight: Panels::new(weight, KERNEL as usize * input, 0, bias), input }
     }
 
     /// Forward; `valid [L, B, ⌊T/2⌋]` is 0 beyond a sample's length, so that padding stays as good as absent.

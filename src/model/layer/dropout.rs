@@ -10,13 +10,14 @@ pub struct Masks {
     pool: Tensor,
     starts: Tensor,
     kept: f64,
+    batch: i64,
     used: Cell<i64>,
 }
 
 impl Masks {
-    /// Lane l's multipliers are those of `pool [size]` from `starts [L]` on.
-    pub fn new(pool: Tensor, starts: Tensor, kept: f64) -> Self {
-        Self { pool, starts, kept, used: Cell::new(0) }
+    /// Lane l's multipliers are those of `pool [size]` from `starts [L]` on, of `batch` samples layer by layer.
+    pub fn new(pool: Tensor, starts: Tensor, kept: f64, batch: i64) -> Self {
+        Self { pool, starts, kept, batch, used: Cell::new(0) }
     }
 
     /// The multiplier of what is kept.
@@ -24,10 +25,11 @@ impl Masks {
         self.kept
     }
 
-    /// The multipliers of the next layer, `[L, shape…]`.
+    /// The multipliers of the next layer, `[L, shape…]`; the first of `shape` is a number of samples. A sample's do not depend
+    /// on how many come after it.
     pub fn take(&self, shape: &[i64]) -> Tensor {
         let (start, count) = (self.used.get(), shape.iter().product::<i64>());
-        self.used.set(start + count);
+        self.used.set(start + self.batch * shape[1..].iter().product::<i64>());
         let mut full = self.starts.size();
         full.extend(shape);
         // Overlapping windows as rows of a matrix: the gather copies L contiguous pieces.

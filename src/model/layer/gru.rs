@@ -10,6 +10,7 @@
 
 use super::sum_into;
 use crate::model::layout::{Layout, Slot};
+use crate::model::scoring::{self, Panels};
 use tch::{Kind, Tensor};
 
 /// `x [L, B, T, I] → [L, B, T, H]`. Weights are stored `[I, 3H]` and `[H, 3H]`, gates in the order r, z, n.
@@ -50,6 +51,22 @@ impl Gru {
     /// Units H.
     pub fn hidden(&self) -> i64 {
         self.hidden
+    }
+
+    /// The layer for scoring, with the weights of a flat row `[P]`.
+    pub fn packed(&self, row: &[f32]) -> scoring::Gru {
+        let h = self.hidden as usize;
+        let (weight, state) = (self.input_weight.within(row), self.hidden_weight.within(row));
+        let (mut bias, state_bias) = (self.input_bias.within(row).to_vec(), self.hidden_bias.within(row));
+        for (bias, more) in bias.iter_mut().zip(&state_bias[..2 * h]) {
+            *bias += more;
+        }
+        let none = vec![0.0; h];
+        let gate = |gate: usize, bias: &[f32]| Panels::new(state, h, gate * h, bias);
+        scoring::Gru {
+            input: Panels::new(weight, weight.len() / (3 * h), 0, &bias),
+            state: [gate(0, &none), gate(1, &none), gate(2, &state_bias[2 * h..])],
+        }
     }
 
     /// States of all steps, from a zero state.

@@ -2,6 +2,7 @@
 
 use super::sum_into;
 use crate::model::layout::{Layout, Slot};
+use crate::model::scoring::Panels;
 use tch::Tensor;
 
 /// `x [L, N, I] → [L, N, O]`; W is stored `[I, O]` (PyTorch's transposed), so that no product needs a copy.
@@ -23,6 +24,12 @@ impl Linear {
     /// Its bias in flat rows, `[L, 1, O]`.
     pub fn bias(&self, rows: &Tensor) -> Tensor {
         self.bias.bias(rows)
+    }
+
+    /// W and b of a flat row `[P]`, packed.
+    pub fn packed(&self, row: &[f32]) -> Panels {
+        let (weight, bias) = (self.weight.within(row), self.bias.within(row));
+        Panels::new(weight, weight.len() / bias.len(), 0, bias)
     }
 
     /// `y = x W + b`. The backward needs `x` again.

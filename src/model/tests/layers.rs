@@ -69,7 +69,7 @@ fn conv_block_agrees_with_autograd_at_any_length_with_and_without_masks() {
             let x = random(&name, &[LANES, BATCH, time, 3]);
             let gy = random("gy", &[LANES, BATCH, half, 6]);
             let mask = bits("mask", &[LANES, BATCH, half, 6], 0.7) / 0.7;
-            let masks = masked.then(|| masks(&mask.reshape([LANES, -1]), 1.0 / 0.7));
+            let masks = masked.then(|| masks(&mask.reshape([LANES, -1]), 1.0 / 0.7, BATCH));
             let valid = bits("valid", &[LANES, BATCH, half], 0.7);
             let grads = unwritten(&weights);
             let (y, saved) = conv.forward(&weights, &x, masks.as_ref(), cut.then_some(&valid));

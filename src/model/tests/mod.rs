@@ -22,11 +22,11 @@ fn bits(name: &str, shape: &[i64], share: f64) -> Tensor {
     random(name, shape).lt(2.0 * share - 1.0).to_kind(Kind::Float)
 }
 
-/// Multipliers `[L, U]`, given.
-fn masks(multipliers: &Tensor, kept: f64) -> Masks {
+/// Multipliers `[L, U]` of so many samples, given.
+fn masks(multipliers: &Tensor, kept: f64, batch: i64) -> Masks {
     let [lanes, units] = [multipliers.size()[0], multipliers.size()[1]];
     let starts = Tensor::arange(lanes, (Kind::Int64, Device::Cpu)) * units;
-    Masks::new(multipliers.reshape([-1]), starts, kept)
+    Masks::new(multipliers.reshape([-1]), starts, kept, batch)
 }
 
 /// Gradient rows that no layer has written yet: a slot left out stays NaN.

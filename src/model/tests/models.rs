@@ -4,7 +4,7 @@
 use super::reference::{Sample, Weights};
 use super::{assert_close, bits, random, unwritten};
 use crate::data::ModalityShape;
-use crate::model::config::{Attention, Concat, ConvGru, Hidden, Identity, Mean};
+use crate::model::config::{Attention, Concat, ConvGru, Hidden, Identity, Mask, Mean};
 use crate::model::layer::{Masks, loss};
 use crate::model::{Block, Config, EncoderConfig, FusionConfig, Input, Model};
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ impl Case {
     /// The multipliers as the engine gets them; a fresh copy, because a pass uses them up.
     fn given(&self) -> Option<Masks> {
         let flat: Vec<Tensor> = self.masks.iter().map(|(_, mask)| mask.reshape([LANES, -1])).collect();
-        (!flat.is_empty()).then(|| super::masks(&Tensor::cat(&flat, 1), 1.0 / 0.7))
+        (!flat.is_empty()).then(|| super::masks(&Tensor::cat(&flat, 1), 1.0 / 0.7, BATCH))
     }
 
     fn logits(&self) -> Tensor {
@@ -244,11 +244,47 @@ fn the_ways_of_the_reference_agree_with_autograd() {
 #[test]
 fn scoring_gives_the_logits_of_a_pass_without_dropout() {
     for fusion in fusions() {
-        for gated in [false, true] {
-            let case = case(4, fusion.clone(), true, gated, false);
-            assert_close("logits", &case.model.score(&case.weights, &case.inputs), &case.logits(), 0.0);
+        for [cut, gated] in [[false, false], [false, true], [true, false], [true, true]] {
+            let case = case(4, fusion.clone(), cut, gated, false);
+            assert_scores(&case);
         }
     }
+    // Wider than a panel, with a rest.
+    let wide = |config: &mut Config| {
+        let conv = ConvGru { channels: [33, 40, 70], hidden: 45, absent_step: true };
+        config.encoders.insert("conv".into(), EncoderConfig::ConvGru(conv));
+        config.encoders.insert("steps".into(), EncoderConfig::Gru(Hidden { hidden: 45 }));
+        config.fusion = FusionConfig::Attention(Attention { units: 50, heads: 37, ..Attention::default() });
+    };
+    assert_scores(&with(case(2, fusions()[0].clone(), true, true, false), wide));
+    let masked = |config: &mut Config| {
+        config.fusion = FusionConfig::Attention(Attention { mask: Mask::Heads, ..Attention::default() });
+    };
+    assert_scores(&with(case(1, fusions()[0].clone(), true, true, false), masked));
+}
+
+/// Scoring, stacked and by hand, gives a forward pass's logits.
+fn assert_scores(case: &Case) {
+    let expected = case.logits();
+    assert_close("logits, stacked", &case.model.score(&case.weights, &case.inputs, None), &expected, 0.0);
+    for l in 0..LANES {
+        let weights = case.weights.narrow(0, l, 1);
+        let packed = case.model.packed(&weights);
+        let logits = case.model.score(&weights, &lane(&case.inputs, l), Some(&packed));
+        assert_close("logits, by hand", &logits, &expected.narrow(0, l, 1), 0.0);
+    }
+}
+
+/// One lane's inputs.
+fn lane(inputs: &[Input], l: i64) -> Vec<Input> {
+    let lane = |tensor: &Tensor| tensor.narrow(0, l, 1);
+    let input = |input: &Input| Input {
+        values: lane(&input.values),
+        lengths: input.lengths.as_ref().map(lane),
+        present: input.present.as_ref().map(lane),
+        longest: input.longest.as_ref().map(|longest| longest.map(lane)),
+    };
+    inputs.iter().map(input).collect()
 }
 
 #[test]
