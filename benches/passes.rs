@@ -44,7 +44,7 @@ fn main() {
     let weights = Tensor::randn([1, model.parameters() as i64], FLOAT) * 0.05;
     for samples in [16, 32, 64, 128, 256] {
         let inputs = inputs(1, samples);
-        let packed = model.packed(&weights);
+        let packed = model.packed(&weights, false);
         let seconds = best(|| {
             drop(black_box(model.score(&weights, &inputs, Some(&packed))));
         });

@@ -65,7 +65,7 @@ impl Group<'_> {
                 input.longest = longest;
             }
         }
-        let packed = self.packed.map(|packed| packed.get_or_init(|| self.model.packed(&weights)));
+        let packed = self.packed.map(|packed| packed.get_or_init(|| self.model.packed(&weights, false)));
         let logits = self.model.score(&weights, &inputs, packed);
         let classes = logits.size()[2] as usize;
         let flat = Vec::<f32>::try_from(logits.to_device(Device::Cpu).contiguous().view([-1]))?;

@@ -1,9 +1,9 @@
 //! Encoders: one modality's samples to a sequence of hidden states.
 
+use super::by_hand;
 use super::config::EncoderConfig;
 use super::layer::{ConvBlock, Gru, Linear, Masks, conv, gru};
 use super::layout::Layout;
-use super::scoring;
 use crate::data::ModalityShape;
 use tch::{Kind, Tensor};
 
@@ -84,6 +84,8 @@ pub enum Saved {
     Mlp(Tensor, Tensor, Tensor),
     /// Of `identity`.
     Identity,
+    /// Of an encoder by hand.
+    ByHand(by_hand::Kept),
 }
 
 impl Encoder {
@@ -135,24 +137,37 @@ impl Encoder {
         }
     }
 
-    /// The encoder for scoring, with the weights of a flat row `[P]`, where it is worth it.
-    pub fn packed(&self, row: &[f32]) -> Option<scoring::Encoder> {
+    /// The encoder by hand, with the weights of a flat row `[P]`, where it is worth it; whether there is a backward.
+    pub fn packed(&self, row: &[f32], backward: bool) -> Option<by_hand::Encoder> {
         match self {
             Encoder::ConvGru(blocks, gru, _) => {
-                let blocks = [&blocks[0], &blocks[1], &blocks[2]].map(|block| block.packed(row));
-                Some(scoring::Encoder::ConvGru(blocks, gru.packed(row)))
+                let blocks = [&blocks[0], &blocks[1], &blocks[2]].map(|block| block.packed(row, backward));
+                Some(by_hand::Encoder::ConvGru(Box::new(blocks), gru.packed(row, backward)))
             }
-            Encoder::Gru(gru) => Some(scoring::Encoder::Gru(gru.packed(row))),
+            Encoder::Gru(gru) => Some(by_hand::Encoder::Gru(gru.packed(row, backward))),
             Encoder::Mlp(..) | Encoder::Identity => None,
         }
     }
 
-    /// Forward that keeps nothing for a backward; `packed` is what does it by hand, where there is such a thing.
-    pub fn score(&self, weights: &Tensor, input: &Input, packed: Option<&scoring::Encoder>) -> Encoded {
-        match packed {
-            Some(packed) => self.encoded(packed.states(&input.values, input.found().as_ref()), input),
-            None => self.forward(weights, input, None, false).0,
-        }
+    /// Forward of one model by hand.
+    pub fn forward_by_hand(
+        &self,
+        packed: &by_hand::Encoder,
+        input: &Input,
+        training: Option<by_hand::Training>,
+    ) -> (Encoded, Option<Saved>) {
+        let (states, kept) = packed.forward(&input.values, input.found().as_ref(), training);
+        (self.encoded(states, input), kept.map(Saved::ByHand))
+    }
+
+    /// Backward of one model by hand.
+    pub fn backward_by_hand(&self, packed: &by_hand::Encoder, kept: by_hand::Kept, gstates: &Tensor, grads: &Tensor) {
+        let first = match self {
+            Encoder::ConvGru(blocks, ..) => blocks[0].first(),
+            Encoder::Gru(gru) => gru.first(),
+            Encoder::Mlp(..) | Encoder::Identity => return,
+        };
+        first.write_from(grads, &packed.backward(kept, gstates));
     }
 
     /// Forward. What a backward needs is kept where `keep` says so, else let go layer by layer.

@@ -1,10 +1,10 @@
 //! Fusion: the encoders' states to one vector a sample.
 
+use super::by_hand;
 use super::config::{FusionConfig, Mask, Mean};
 use super::encoder::{Encoded, steps_below};
 use super::layer::attention::{self, AttentionPool, Hidden};
 use super::layout::Layout;
-use super::scoring;
 use tch::{Kind, Tensor};
 
 /// A fusion.
@@ -20,11 +20,20 @@ pub enum Fusion {
 #[derive(Debug)]
 pub enum Saved {
     /// Of attention, and the steps of each modality.
-    Attention(attention::Saved, Vec<i64>),
+    Attention(Pooled, Vec<i64>),
     /// Of attention with masked heads, and which states are no padding.
-    MaskedHeads(attention::Saved, Option<Tensor>),
+    MaskedHeads(Pooled, Option<Tensor>),
     /// Of concat: each modality's share of a step in its mean `[L, B, S, 1]`, and its width.
     Concat(Vec<(Tensor, i64)>),
+}
+
+/// What the backward needs of attention.
+#[derive(Debug)]
+pub enum Pooled {
+    /// Of several models at once.
+    Stacked(attention::Saved),
+    /// Of one model by hand; nothing where there is no backward.
+    ByHand(Option<by_hand::Pooled>),
 }
 
 impl Fusion {
@@ -39,12 +48,27 @@ impl Fusion {
         }
     }
 
-    /// Forward: `[L, B, F]`.
-    pub fn forward(&self, weights: &Tensor, encoded: &[Encoded]) -> (Tensor, Saved) {
+    /// Forward: `[L, B, F]`; attention of one model by hand where it is packed. What a backward needs is kept where `keep` says so.
+    pub fn forward(
+        &self,
+        weights: &Tensor,
+        encoded: &[Encoded],
+        packed: Option<&by_hand::Attention>,
+        keep: bool,
+    ) -> (Tensor, Saved) {
         match self {
             Fusion::Attention(pool, mask) => {
                 let (states, hidden) = attended(pool, *mask, encoded);
-                let (pooled, saved) = pool.forward(weights, states, hidden);
+                let (pooled, saved) = match packed {
+                    Some(packed) => {
+                        let (pooled, kept) = packed.forward(&states, &hidden, keep);
+                        (pooled, Pooled::ByHand(kept))
+                    }
+                    None => {
+                        let (pooled, saved) = pool.forward(weights, states, hidden);
+                        (pooled, Pooled::Stacked(saved))
+                    }
+                };
                 let saved = match mask {
                     Mask::Heads => Saved::MaskedHeads(saved, encoded[0].valid.as_ref().map(Tensor::shallow_clone)),
                     Mask::Steps => Saved::Attention(saved, encoded.iter().map(|e| e.states.size()[2]).collect()),
@@ -68,35 +92,31 @@ impl Fusion {
         }
     }
 
-    /// The fusion for scoring, with the weights of a flat row `[P]`, where it is worth it.
-    pub fn packed(&self, row: &[f32]) -> Option<scoring::Attention> {
+    /// Attention by hand, with the weights of a flat row `[P]`; whether there is a backward.
+    pub fn packed(&self, row: &[f32], backward: bool) -> Option<by_hand::Attention> {
         match self {
-            Fusion::Attention(pool, _) => Some(pool.packed(row)),
+            Fusion::Attention(pool, _) => Some(pool.packed(row, backward)),
             Fusion::Concat(_) => None,
         }
     }
 
-    /// Forward that keeps nothing for a backward; `packed` is what does it by hand, where there is such a thing.
-    pub fn score(&self, weights: &Tensor, encoded: &[Encoded], packed: Option<&scoring::Attention>) -> Tensor {
-        match (self, packed) {
-            (Fusion::Attention(pool, mask), Some(packed)) => {
-                let (states, hidden) = attended(pool, *mask, encoded);
-                packed.forward(&states, hidden.steps.as_ref(), hidden.heads.as_ref())
-            }
-            _ => self.forward(weights, encoded).0,
-        }
-    }
-
     /// Backward: the gradient of each modality's states.
-    pub fn backward(&self, weights: &Tensor, saved: Saved, gy: &Tensor, grads: &Tensor) -> Vec<Tensor> {
+    pub fn backward(
+        &self,
+        weights: &Tensor,
+        saved: Saved,
+        gy: &Tensor,
+        packed: Option<&by_hand::Attention>,
+        grads: &Tensor,
+    ) -> Vec<Tensor> {
         let mut start = 0;
         match (self, saved) {
             (Fusion::Attention(pool, _), Saved::MaskedHeads(saved, valid)) => {
-                let gstates = pool.backward(weights, saved, gy, grads);
+                let gstates = unpooled(pool, weights, saved, gy, packed, grads);
                 vec![valid.map_or_else(|| gstates.shallow_clone(), |valid| &gstates * valid.unsqueeze(-1))]
             }
             (Fusion::Attention(pool, _), Saved::Attention(saved, steps)) => {
-                let gstates = pool.backward(weights, saved, gy, grads);
+                let gstates = unpooled(pool, weights, saved, gy, packed, grads);
                 let mut piece = |steps: i64| {
                     start += steps;
                     gstates.narrow(2, start - steps, steps)
@@ -112,6 +132,26 @@ impl Fusion {
             }
             _ => unreachable!("a fusion gets back what it saved"),
         }
+    }
+}
+
+/// Back through attention: the gradient of the states.
+fn unpooled(
+    pool: &AttentionPool,
+    weights: &Tensor,
+    saved: Pooled,
+    gy: &Tensor,
+    packed: Option<&by_hand::Attention>,
+    grads: &Tensor,
+) -> Tensor {
+    match (saved, packed) {
+        (Pooled::Stacked(saved), _) => pool.backward(weights, saved, gy, grads),
+        (Pooled::ByHand(Some(kept)), Some(packed)) => {
+            let (gradients, gstates) = packed.backward(kept, gy);
+            pool.first().write_from(grads, &gradients);
+            gstates
+        }
+        _ => unreachable!("attention gets back what it kept"),
     }
 }
 

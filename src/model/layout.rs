@@ -28,6 +28,12 @@ impl Slot {
         &row[self.offset as usize..][..self.shape.iter().product::<i64>() as usize]
     }
 
+    /// Writes numbers to the one flat row `[1, P]`, from this piece on.
+    pub fn write_from(&self, rows: &Tensor, numbers: &[f32]) {
+        let mut place = rows.narrow(1, self.offset, numbers.len() as i64);
+        place.copy_(&Tensor::from_slice(numbers).unsqueeze(0));
+    }
+
     /// As [`Slot::of`] for a bias `[O]`, shaped `[L, 1, O]` to add to rows.
     pub fn bias(&self, rows: &Tensor) -> Tensor {
         self.of(rows).unsqueeze(1)

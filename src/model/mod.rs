@@ -7,12 +7,12 @@
 //! | fusion | `attention`, `concat` |
 //! | head | linear → ReLU → dropout → linear |
 
+pub mod by_hand;
 pub mod config;
 pub mod encoder;
 pub mod fusion;
 pub mod layer;
 pub mod layout;
-pub mod scoring;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +25,7 @@ use encoder::Encoder;
 use fusion::Fusion;
 use layer::{Linear, Masks};
 use layout::Slot;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A model's architecture; the weights live outside, in flat rows `[L, P]`.
 #[derive(Debug, Clone)]
@@ -46,11 +46,11 @@ pub struct Model {
     padding: Padding,
 }
 
-/// The weights of one model, packed for scoring on a CPU.
+/// The weights of one model, packed for passes by hand, which a CPU makes of one model at a time.
 #[derive(Debug)]
 pub struct Packed {
-    encoders: Vec<Option<scoring::Encoder>>,
-    fusion: Option<scoring::Attention>,
+    encoders: Vec<Option<by_hand::Encoder>>,
+    fusion: Option<by_hand::Attention>,
 }
 
 /// What the backward needs.
@@ -61,6 +61,7 @@ pub struct Saved {
     fused: Tensor,
     hidden: Tensor,
     gate: Tensor,
+    packed: Option<Packed>,
 }
 
 impl Saved {
@@ -140,12 +141,19 @@ impl Model {
         batch.saturating_mul(encoders + 8 * self.head)
     }
 
-    /// Logits `[L, B, C]` of the inputs (one a modality); `masks` are the step's dropout multipliers.
+    /// Logits `[L, B, C]` of the inputs (one a modality); `masks` are the step's dropout multipliers. One model on a CPU is done by
+    /// hand; several at once and those on a GPU are left to libtorch.
     pub fn forward(&self, weights: &Tensor, inputs: &[Input], masks: Option<&Masks>) -> (Tensor, Saved) {
-        let encode = |(encoder, input): (&Encoder, &Input)| encoder.forward(weights, input, masks, true);
-        let (encoded, encoders): (Vec<_>, Vec<_>) = self.encoders.iter().zip(inputs).map(encode).unzip();
+        let alone = weights.size()[0] == 1 && weights.device() == Device::Cpu;
+        let packed = alone.then(|| self.packed(weights, true));
+        let encode = |(i, (encoder, input)): (usize, (&Encoder, &Input))| match encoder_of(packed.as_ref(), i) {
+            Some(packed) => encoder.forward_by_hand(packed, input, Some(by_hand::Training { masks })),
+            None => encoder.forward(weights, input, masks, true),
+        };
+        let (encoded, encoders): (Vec<_>, Vec<_>) = self.encoders.iter().zip(inputs).enumerate().map(encode).unzip();
         let encoders = encoders.into_iter().flatten().collect();
-        let (fused, fusion) = self.fusion.forward(weights, &encoded);
+        let attention = packed.as_ref().and_then(|packed| packed.fusion.as_ref());
+        let (fused, fusion) = self.fusion.forward(weights, &encoded, attention, true);
         let pre = self.first.forward(weights, &fused);
         let mut gate = pre.gt(0.0).to_kind(Kind::Float);
         if let Some(masks) = masks.filter(|_| self.head_dropout) {
@@ -153,26 +161,27 @@ impl Model {
         }
         let hidden = pre * &gate;
         let logits = self.second.forward(weights, &hidden);
-        (logits, Saved { encoders, fusion, fused, hidden, gate })
+        (logits, Saved { encoders, fusion, fused, hidden, gate, packed })
     }
 
-    /// The weights `[P]` of one model, packed for [`Model::score`].
-    pub fn packed(&self, weights: &Tensor) -> Packed {
-        let row = scoring::numbers(weights);
+    /// The weights `[P]` of one model, packed; whether there is a backward.
+    pub fn packed(&self, weights: &Tensor, backward: bool) -> Packed {
+        let row = by_hand::numbers(weights);
         Packed {
-            encoders: self.encoders.iter().map(|encoder| encoder.packed(&row)).collect(),
-            fusion: self.fusion.packed(&row),
+            encoders: self.encoders.iter().map(|encoder| encoder.packed(&row, backward)).collect(),
+            fusion: self.fusion.packed(&row, backward),
         }
     }
 
-    /// Logits `[L, B, C]` as [`Model::forward`] gives them, keeping nothing for a backward. One model on a CPU is done by
-    /// hand, with its weights packed; several at once and those on a GPU are left to libtorch.
+    /// Logits `[L, B, C]` as [`Model::forward`] gives them, keeping nothing for a backward; by hand where the weights are packed.
     pub fn score(&self, weights: &Tensor, inputs: &[Input], packed: Option<&Packed>) -> Tensor {
-        let encode = |(i, (encoder, input)): (usize, (&Encoder, &Input))| {
-            encoder.score(weights, input, packed.and_then(|packed| packed.encoders[i].as_ref()))
+        let encode = |(i, (encoder, input)): (usize, (&Encoder, &Input))| match encoder_of(packed, i) {
+            Some(packed) => encoder.forward_by_hand(packed, input, None).0,
+            None => encoder.forward(weights, input, None, false).0,
         };
         let encoded: Vec<_> = self.encoders.iter().zip(inputs).enumerate().map(encode).collect();
-        let fused = self.fusion.score(weights, &encoded, packed.and_then(|packed| packed.fusion.as_ref()));
+        let attention = packed.and_then(|packed| packed.fusion.as_ref());
+        let (fused, _) = self.fusion.forward(weights, &encoded, attention, false);
         self.second.forward(weights, &self.first.forward(weights, &fused).relu_())
     }
 
@@ -196,17 +205,27 @@ impl Model {
         let through = self.second.backward(weights, &saved.hidden, glogits, grads);
         let ghidden = ghidden.map_or_else(|| through.shallow_clone(), |more| &through + more) * saved.gate;
         let gfused = self.first.backward(weights, &saved.fused, &ghidden, grads);
-        let gstates = self.fusion.backward(weights, saved.fusion, &gfused, grads);
-        for ((encoder, saved), gstates) in self.encoders.iter().zip(saved.encoders).zip(&gstates) {
-            encoder.backward(weights, saved, gstates, grads);
+        let packed = saved.packed.as_ref();
+        let attention = packed.and_then(|packed| packed.fusion.as_ref());
+        let gstates = self.fusion.backward(weights, saved.fusion, &gfused, attention, grads);
+        for (i, ((encoder, saved), gstates)) in self.encoders.iter().zip(saved.encoders).zip(&gstates).enumerate() {
+            match (saved, encoder_of(packed, i)) {
+                (encoder::Saved::ByHand(kept), Some(packed)) => encoder.backward_by_hand(packed, kept, gstates, grads),
+                (saved, _) => encoder.backward(weights, saved, gstates, grads),
+            }
         }
     }
+
     /// Takes weight decay on weights that nothing uses back out of a lane's change `[L, P]`, in place: they stay as they are.
     pub fn keep_dead(&self, delta: &Tensor) {
         if let Some(dead) = &self.dead {
             let _ = dead.of(delta).zero_();
         }
     }
+}
+
+fn encoder_of(packed: Option<&Packed>, i: usize) -> Option<&by_hand::Encoder> {
+    packed.and_then(|packed| packed.encoders[i].as_ref())
 }
 
 /// The reference's unused layers as one piece, so that what is sent can be counted as it counts.

@@ -8,8 +8,8 @@
 //! that nothing absent ever reaches the prediction. Hidden heads get the score −10⁵ everywhere: the plain mean.
 
 use super::Linear;
-use crate::model::layout::Layout;
-use crate::model::scoring;
+use crate::model::by_hand;
+use crate::model::layout::{Layout, Slot};
 use tch::{Kind, Tensor};
 
 /// Score of a hidden step.
@@ -51,9 +51,15 @@ impl AttentionPool {
         Self { first, second, heads }
     }
 
-    /// The layer for scoring, with the weights of a flat row `[P]`.
-    pub fn packed(&self, row: &[f32]) -> scoring::Attention {
-        scoring::Attention { first: self.first.packed(row), second: self.second.packed(row) }
+    /// The layer by hand, with the weights of a flat row `[P]`; whether there is a backward.
+    pub fn packed(&self, row: &[f32], backward: bool) -> by_hand::Attention {
+        let ([first, units], [second, heads]) = (self.first.within(row), self.second.within(row));
+        by_hand::Attention::new([first, second], [units, heads], backward)
+    }
+
+    /// Its first weight, where all its gradients are written.
+    pub fn first(&self) -> &Slot {
+        self.first.weight()
     }
 
     /// Number of heads K.

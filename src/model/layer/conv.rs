@@ -5,8 +5,9 @@
 //! the pairs which of the two won (the first on a tie, as PyTorch's max-pool).
 
 use super::Masks;
+use crate::model::by_hand;
 use crate::model::layout::{Layout, Slot};
-use crate::model::scoring::{self, Panels};
+
 use tch::{Kind, Tensor};
 
 const KERNEL: i64 = 5;
@@ -55,11 +56,14 @@ impl ConvBlock {
         time * (2 * KERNEL * self.input + 4 * self.output)
     }
 
-    /// The block for scoring, with the weights of a flat row `[P]`.
-    pub fn packed(&self, row: &[f32]) -> scoring::Conv {
-        let input = self.input as usize;
-        let (weight, bias) = (self.weight.within(row), self.bias.within(row));
-        scoring::Conv { weight: Panels::new(weight, KERNEL as usize * input, 0, bias), input }
+    /// The block by hand, with the weights of a flat row `[P]`; whether there is a backward.
+    pub fn packed(&self, row: &[f32], backward: bool) -> by_hand::Conv {
+        by_hand::Conv::new(self.weight.within(row), self.bias.within(row), backward)
+    }
+
+    /// Its first weight, where all gradients of an encoder that begins with it are written.
+    pub fn first(&self) -> &Slot {
+        &self.weight
     }
 
     /// Forward; `valid [L, B, ⌊T/2⌋]` is 0 beyond a sample's length, so that padding stays as good as absent.

@@ -9,8 +9,9 @@
 //! loop holds what depends on the step before, and its products add to what is there. Everything inside is time-major, `[L, T, B, …]`.
 
 use super::sum_into;
+use crate::model::by_hand;
 use crate::model::layout::{Layout, Slot};
-use crate::model::scoring::{self, Panels};
+
 use tch::{Kind, Tensor};
 
 /// `x [L, B, T, I] → [L, B, T, H]`. Weights are stored `[I, 3H]` and `[H, 3H]`, gates in the order r, z, n.
@@ -53,20 +54,19 @@ impl Gru {
         self.hidden
     }
 
-    /// The layer for scoring, with the weights of a flat row `[P]`.
-    pub fn packed(&self, row: &[f32]) -> scoring::Gru {
-        let h = self.hidden as usize;
-        let (weight, state) = (self.input_weight.within(row), self.hidden_weight.within(row));
-        let (mut bias, state_bias) = (self.input_bias.within(row).to_vec(), self.hidden_bias.within(row));
-        for (bias, more) in bias.iter_mut().zip(&state_bias[..2 * h]) {
-            *bias += more;
-        }
-        let none = vec![0.0; h];
-        let gate = |gate: usize, bias: &[f32]| Panels::new(state, h, gate * h, bias);
-        scoring::Gru {
-            input: Panels::new(weight, weight.len() / (3 * h), 0, &bias),
-            state: [gate(0, &none), gate(1, &none), gate(2, &state_bias[2 * h..])],
-        }
+    /// The layer by hand, with the weights of a flat row `[P]`; whether there is a backward.
+    pub fn packed(&self, row: &[f32], backward: bool) -> by_hand::Gru {
+        let of = |slots: [&Slot; 2]| slots.map(|slot| slot.within(row));
+        by_hand::Gru::new(
+            of([&self.input_weight, &self.hidden_weight]),
+            of([&self.input_bias, &self.hidden_bias]),
+            backward,
+        )
+    }
+
+    /// Its first weight, where all gradients of an encoder that begins with it are written.
+    pub fn first(&self) -> &Slot {
+        &self.input_weight
     }
 
     /// States of all steps, from a zero state.

@@ -2,7 +2,6 @@
 
 use super::sum_into;
 use crate::model::layout::{Layout, Slot};
-use crate::model::scoring::Panels;
 use tch::Tensor;
 
 /// `x [L, N, I] → [L, N, O]`; W is stored `[I, O]` (PyTorch's transposed), so that no product needs a copy.
@@ -21,15 +20,19 @@ impl Linear {
         }
     }
 
+    /// Its weight's place.
+    pub fn weight(&self) -> &Slot {
+        &self.weight
+    }
+
     /// Its bias in flat rows, `[L, 1, O]`.
     pub fn bias(&self, rows: &Tensor) -> Tensor {
         self.bias.bias(rows)
     }
 
-    /// W and b of a flat row `[P]`, packed.
-    pub fn packed(&self, row: &[f32]) -> Panels {
-        let (weight, bias) = (self.weight.within(row), self.bias.within(row));
-        Panels::new(weight, weight.len() / bias.len(), 0, bias)
+    /// W and b within a flat row `[P]`.
+    pub fn within<'a>(&self, row: &'a [f32]) -> [&'a [f32]; 2] {
+        [self.weight.within(row), self.bias.within(row)]
     }
 
     /// `y = x W + b`. The backward needs `x` again.

@@ -177,8 +177,8 @@ fn fusions_agree_with_autograd_for_any_mix_of_validity() {
                 within: None,
                 longest: None,
             };
-            let (y, saved) = fusion.forward(&weights, &[encoded(0), encoded(1)]);
-            let gstates = fusion.backward(&weights, saved, &gy, &grads);
+            let (y, saved) = fusion.forward(&weights, &[encoded(0), encoded(1)], None, true);
+            let gstates = fusion.backward(&weights, saved, &gy, None, &grads);
             let one = |w: &Weights, x: &[Tensor], l: i64, b: i64| {
                 let cut = |(x, valid): (&Tensor, &Option<Tensor>)| match valid {
                     Some(valid) => valid_steps(x, &valid.get(l).get(b)),

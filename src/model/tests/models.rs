@@ -110,7 +110,7 @@ fn masks(config: &Config, shapes: &[ModalityShape]) -> Vec<(String, Tensor)> {
 impl Case {
     /// The multipliers as the engine gets them; a fresh copy, because a pass uses them up.
     fn given(&self) -> Option<Masks> {
-        let flat: Vec<Tensor> = self.masks.iter().map(|(_, mask)| mask.reshape([LANES, -1])).collect();
+        let flat: Vec<Tensor> = self.masks.iter().map(|(_, mask)| mask.reshape([self.lanes(), -1])).collect();
         (!flat.is_empty()).then(|| super::masks(&Tensor::cat(&flat, 1), 1.0 / 0.7, BATCH))
     }
 
@@ -123,11 +123,29 @@ impl Case {
         let grads = unwritten(&self.weights);
         let (logits, saved) = self.model.forward(&self.weights, &self.inputs, self.given().as_ref());
         let (loss, glogits) = match multilabel {
-            true => loss::binary_cross_entropy(&logits, &labels(), &self.weight),
-            false => loss::cross_entropy(&logits, &classes(), &self.weight),
+            true => loss::binary_cross_entropy(&logits, &labels().narrow(0, 0, self.lanes()), &self.weight),
+            false => loss::cross_entropy(&logits, &classes().narrow(0, 0, self.lanes()), &self.weight),
         };
         self.model.backward(&self.weights, saved, &glogits, &grads);
         (loss, grads)
+    }
+
+    fn lanes(&self) -> i64 {
+        self.weights.size()[0]
+    }
+
+    /// The first lane alone, whose passes are done by hand.
+    fn alone(&self) -> Case {
+        let lane = |tensor: &Tensor| tensor.narrow(0, 0, 1);
+        Case {
+            config: self.config.clone(),
+            shapes: self.shapes.clone(),
+            model: self.model.clone(),
+            weights: lane(&self.weights),
+            inputs: of_lane(&self.inputs, 0),
+            masks: self.masks.iter().map(|(name, mask)| (name.clone(), lane(mask))).collect(),
+            weight: lane(&self.weight),
+        }
     }
 
     fn sample(&self, l: i64, b: i64) -> Sample {
@@ -210,10 +228,12 @@ fn assert_gradients(name: &str, case: &Case, multilabel: bool) {
     let (expected_loss, expected) = case.expected(multilabel);
     assert_close(&format!("{name}: loss"), &loss, &expected_loss, 0.0);
     let scale = expected.norm().double_value(&[]);
+    let (loss_alone, grads_alone) = case.alone().found(multilabel);
+    assert_close(&format!("{name}: loss by hand"), &loss_alone, &expected_loss.narrow(0, 0, 1), 0.0);
     let named = |rows: &Tensor, l: i64| case.model.layout.split(&rows.get(l));
-    for l in 0..LANES {
-        for ((weight, found), (_, expected)) in named(&grads, l).iter().zip(named(&expected, l)) {
-            assert_close(&format!("{name}: lane {l}, {weight}"), found, &expected, scale);
+    for (how, grads, l) in [("lane 0", &grads, 0), ("lane 1", &grads, 1), ("lane 0 by hand", &grads_alone, 0)] {
+        for ((weight, found), (_, expected)) in named(grads, l).iter().zip(named(&expected, l)) {
+            assert_close(&format!("{name}: {how}, {weight}"), found, &expected, scale);
         }
     }
 }
@@ -249,18 +269,43 @@ fn scoring_gives_the_logits_of_a_pass_without_dropout() {
             assert_scores(&case);
         }
     }
-    // Wider than a panel, with a rest.
-    let wide = |config: &mut Config| {
-        let conv = ConvGru { channels: [33, 40, 70], hidden: 45, absent_step: true };
-        config.encoders.insert("conv".into(), EncoderConfig::ConvGru(conv));
-        config.encoders.insert("steps".into(), EncoderConfig::Gru(Hidden { hidden: 45 }));
-        config.fusion = FusionConfig::Attention(Attention { units: 50, heads: 37, ..Attention::default() });
-    };
     assert_scores(&with(case(2, fusions()[0].clone(), true, true, false), wide));
-    let masked = |config: &mut Config| {
-        config.fusion = FusionConfig::Attention(Attention { mask: Mask::Heads, ..Attention::default() });
-    };
-    assert_scores(&with(case(1, fusions()[0].clone(), true, true, false), masked));
+    assert_scores(&with(case(1, fusions()[0].clone(), true, true, false), masked_heads));
+}
+
+/// Layers wider than a panel of packed weights, with a rest.
+fn wide(config: &mut Config) {
+    let conv = ConvGru { channels: [33, 40, 70], hidden: 45, ..ConvGru::default() };
+    config.encoders.insert("conv".into(), EncoderConfig::ConvGru(conv));
+    config.encoders.insert("steps".into(), EncoderConfig::Gru(Hidden { hidden: 45 }));
+    config.fusion = FusionConfig::Attention(Attention { units: 50, heads: 37, ..Attention::default() });
+}
+
+fn masked_heads(config: &mut Config) {
+    let conv = ConvGru { channels: [3, 4, 5], hidden: 6, absent_step: true };
+    config.encoders.insert("conv".into(), EncoderConfig::ConvGru(conv));
+    config.fusion = FusionConfig::Attention(Attention { mask: Mask::Heads, ..Attention::default() });
+}
+
+#[test]
+fn wide_layers_agree_with_autograd() {
+    for [cut, gated, dropped, multilabel] in SWITCHES {
+        let mut case = with(case(2, fusions()[0].clone(), cut, gated, dropped), wide);
+        // So that rounding decides no pool: sums of many.
+        case.weights *= 0.2;
+        assert_gradients(&format!("wide, lengths {cut}, gates {gated}, dropout {dropped}"), &case, multilabel);
+    }
+}
+
+/// (`tests/it/padding.rs` holds the stacked ones against FedMultimodal's.)
+#[test]
+fn masked_heads_have_the_same_gradients_by_hand() {
+    for gated in [false, true] {
+        let case = with(case(1, fusions()[0].clone(), true, gated, true), masked_heads);
+        let ((loss, grads), (alone, by_hand)) = (case.found(false), case.alone().found(false));
+        assert_close("loss", &alone, &loss.narrow(0, 0, 1), 0.0);
+        assert_close("gradients", &by_hand, &grads.narrow(0, 0, 1), 0.0);
+    }
 }
 
 /// Scoring, stacked and by hand, gives a forward pass's logits.
@@ -269,14 +314,14 @@ fn assert_scores(case: &Case) {
     assert_close("logits, stacked", &case.model.score(&case.weights, &case.inputs, None), &expected, 0.0);
     for l in 0..LANES {
         let weights = case.weights.narrow(0, l, 1);
-        let packed = case.model.packed(&weights);
-        let logits = case.model.score(&weights, &lane(&case.inputs, l), Some(&packed));
+        let packed = case.model.packed(&weights, false);
+        let logits = case.model.score(&weights, &of_lane(&case.inputs, l), Some(&packed));
         assert_close("logits, by hand", &logits, &expected.narrow(0, l, 1), 0.0);
     }
 }
 
 /// One lane's inputs.
-fn lane(inputs: &[Input], l: i64) -> Vec<Input> {
+fn of_lane(inputs: &[Input], l: i64) -> Vec<Input> {
     let lane = |tensor: &Tensor| tensor.narrow(0, l, 1);
     let input = |input: &Input| Input {
         values: lane(&input.values),

@@ -1,0 +1,224 @@
+//! Passes of one model on a CPU without libtorch.
+//!
+//! The layers that cost most, each in one pass: a convolution reads its windows where they lie, and pools, gates and tanh are
+//! applied to products that are still in registers. The weights are packed first: once for all samples that are scored, and for every
+//! step of training. What is left (masks, heads, pooled features, several models at once, and everything on a GPU) is done by
+//! [`super::layer`], which gives the same within rounding.
+
+mod attention;
+mod conv;
+mod gru;
+mod tanh;
+mod tile;
+
+pub use attention::{Attention, Kept as Pooled};
+pub use conv::Conv;
+pub use gru::Gru;
+
+use super::layer::Masks;
+use tch::Tensor;
+
+/// An encoder with its weights packed.
+#[derive(Debug)]
+pub enum Encoder {
+    /// Three conv blocks, then a GRU.
+    ConvGru(Box<[Conv; 3]>, Gru),
+    /// A GRU.
+    Gru(Gru),
+}
+
+/// What the backward needs.
+#[derive(Debug)]
+pub struct Kept {
+    samples: Vec<Sample>,
+    gru: gru::Kept,
+    /// The multiplier of what dropout keeps.
+    multiplier: f32,
+}
+
+/// A sample on its way through the blocks.
+#[derive(Debug, Clone)]
+struct Sample {
+    time: usize,
+    /// The input, then the output of every block, with zeros around.
+    steps: [Vec<f32>; 4],
+    /// Who won in the pools of every block.
+    won: [Vec<f32>; 3],
+}
+
+/// What a forward pass of training does more than one of scoring.
+#[derive(Debug, Clone, Copy)]
+pub struct Training<'a> {
+    /// Dropout's multipliers.
+    pub masks: Option<&'a Masks>,
+}
+
+impl Encoder {
+    /// States `[1, B, S, H]` of samples `[1, B, T, D]`, in which convolutions find so many steps each, or all.
+    pub fn forward(
+        &self,
+        values: &Tensor,
+        found: Option<&Tensor>,
+        training: Option<Training>,
+    ) -> (Tensor, Option<Kept>) {
+        let [count, time] = [values.size()[1] as usize, values.size()[2] as usize];
+        let mut samples = Vec::new();
+        let (gru, x, left) = match self {
+            Encoder::Gru(gru) => (gru, numbers(&values.transpose(1, 2)), time),
+            Encoder::ConvGru(blocks, gru) => {
+                let found = found.map_or_else(|| vec![time; count], whole_numbers);
+                let x = convolved(blocks, &numbers(values), [count, time], &found, training, &mut samples);
+                (gru, x, time >> blocks.len())
+            }
+        };
+        let kept = gru.forward(x, count, left, training.is_some());
+        let states = Tensor::from_slice(kept.after(count * gru.hidden()));
+        let states = states.view([left as i64, count as i64, gru.hidden() as i64]).transpose(0, 1).unsqueeze(0);
+        let multiplier = training.and_then(|training| training.masks).map_or(1.0, |masks| masks.kept() as f32);
+        (states, training.map(|_| Kept { samples, gru: kept, multiplier }))
+    }
+
+    /// The gradients of all weights in the order of the layout, one after another; `gstates [1, B, S, H]` is that of the states.
+    pub fn backward(&self, kept: Kept, gstates: &Tensor) -> Vec<f32> {
+        let count = gstates.size()[1] as usize;
+        let g = numbers(&gstates.transpose(1, 2));
+        match self {
+            Encoder::Gru(gru) => {
+                let mut all = vec![0.0; gru.sizes().iter().sum()];
+                gru.backward(kept.gru, g, count, Gradient(&mut all).of_gru(gru));
+                all
+            }
+            Encoder::ConvGru(blocks, gru) => {
+                let convs: usize = blocks.iter().flat_map(Conv::sizes).sum();
+                let mut all = vec![0.0; convs + gru.sizes().iter().sum::<usize>()];
+                let mut gradient = Gradient(&mut all);
+                let [mut a, mut b, mut c] = [0, 1, 2].map(|i| gradient.of_conv(&blocks[i]));
+                let gx = gru.backward(kept.gru, g, count, gradient.of_gru(gru));
+                for (i, sample) in kept.samples.iter().enumerate() {
+                    let gy = steps_of(&gx, i, count, blocks[2].output());
+                    sample.backward(blocks, gy, kept.multiplier, [&mut a, &mut b, &mut c]);
+                }
+                all
+            }
+        }
+    }
+}
+
+/// What the blocks make of samples `[B, T, D]`: `[T/8, B, C]`. In training every sample is kept.
+fn convolved(
+    blocks: &[Conv; 3],
+    values: &[f32],
+    [count, time]: [usize; 2],
+    found: &[usize],
+    training: Option<Training>,
+    kept: &mut Vec<Sample>,
+) -> Vec<f32> {
+    let mask = |i: usize, masks: &Masks| {
+        let shape = [count, time >> (i + 1), blocks[i].output()].map(|n| n as i64);
+        numbers(&masks.take(&shape))
+    };
+    let masks = training.and_then(|training| training.masks).map(|masks| [0, 1, 2].map(|i| mask(i, masks)));
+    let (left, channels) = (time >> blocks.len(), blocks[2].output());
+    let mut sequences = vec![0.0; left * count * channels];
+    let mut sample = Sample::new(blocks, time);
+    for (i, values) in values.chunks_exact(values.len() / count).enumerate() {
+        sample.forward(blocks, values, found[i], masks.as_ref().map(|masks| (masks, i)), training.is_some());
+        let last = conv::inner(&mut sample.steps[3], channels);
+        for (t, step) in last.chunks_exact(channels).enumerate() {
+            sequences[(t * count + i) * channels..][..channels].copy_from_slice(step);
+        }
+        if training.is_some() {
+            kept.push(sample.clone());
+        }
+    }
+    sequences
+}
+
+/// A sample's steps `[T, W]` of `[T, B, W]`.
+fn steps_of(all: &[f32], sample: usize, count: usize, width: usize) -> Vec<f32> {
+    all.chunks_exact(width).skip(sample).step_by(count).flatten().copied().collect()
+}
+
+impl Sample {
+    fn new(blocks: &[Conv; 3], time: usize) -> Self {
+        let room = |i: usize| match i {
+            0 => Conv::padded(blocks[0].input(), time),
+            _ => Conv::padded(blocks[i - 1].output(), time >> i),
+        };
+        let won = |i: usize| vec![0.0; (time >> (i + 1)) * blocks[i].output()];
+        Self { time, steps: [0, 1, 2, 3].map(|i| vec![0.0; room(i)]), won: [0, 1, 2].map(won) }
+    }
+
+    /// Through all blocks, with the multipliers of the sample of this number.
+    fn forward(
+        &mut self,
+        blocks: &[Conv; 3],
+        values: &[f32],
+        found: usize,
+        masks: Option<(&[Vec<f32>; 3], usize)>,
+        keep: bool,
+    ) {
+        conv::inner(&mut self.steps[0], blocks[0].input()).copy_from_slice(values);
+        for (i, block) in blocks.iter().enumerate() {
+            let (before, after) = self.steps.split_at_mut(i + 1);
+            block.forward(&before[i], &mut after[0], keep.then_some(&mut self.won[i]));
+            let steps = conv::inner(&mut after[0], block.output());
+            if let Some((masks, sample)) = masks {
+                let mask = &masks[i][sample * steps.len()..][..steps.len()];
+                steps.iter_mut().zip(mask).for_each(|(step, mask)| *step *= mask);
+            }
+            let left = (found >> (i + 1)).min(self.time >> (i + 1));
+            steps[left * block.output()..].fill(0.0);
+        }
+    }
+
+    /// Back through all blocks, adding to the gradients of their weights and biases; `gy` is that of the last one's output.
+    fn backward(&self, blocks: &[Conv; 3], gy: Vec<f32>, kept: f32, gradients: [&mut [&mut [f32]; 2]; 3]) {
+        let mut gy = gy;
+        for (i, [weight, bias]) in gradients.into_iter().enumerate().rev() {
+            let (block, time) = (&blocks[i], self.time >> i);
+            let around = conv::PADDING * block.output();
+            let y = &self.steps[i + 1];
+            let of =
+                conv::Sample { x: &self.steps[i], y: &y[around..y.len() - around], won: &self.won[i], gy: &gy, kept };
+            let mut gx = vec![0.0; if i > 0 { time * block.input() } else { 0 }];
+            let mut pairs = vec![0.0; Conv::padded(block.output(), time)];
+            block.backward(of, [weight, bias], (i > 0).then_some(&mut gx), &mut pairs);
+            gy = gx;
+        }
+    }
+}
+
+/// What is left of a row of gradients.
+struct Gradient<'a>(&'a mut [f32]);
+
+impl<'a> Gradient<'a> {
+    /// The next so many numbers.
+    fn take(&mut self, count: usize) -> &'a mut [f32] {
+        let (next, rest) = std::mem::take(&mut self.0).split_at_mut(count);
+        self.0 = rest;
+        next
+    }
+
+    fn of_conv(&mut self, conv: &Conv) -> [&'a mut [f32]; 2] {
+        conv.sizes().map(|size| self.take(size))
+    }
+
+    fn of_gru(&mut self, gru: &Gru) -> [&'a mut [f32]; 4] {
+        gru.sizes().map(|size| self.take(size))
+    }
+}
+
+/// The numbers of a tensor.
+pub fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let mut numbers = vec![0.0; tensor.numel()];
+    tensor.contiguous().copy_data(&mut numbers, tensor.numel());
+    numbers
+}
+
+/// Whole numbers of steps.
+fn whole_numbers(tensor: &Tensor) -> Vec<usize> {
+    let mut numbers = vec![0i64; tensor.numel()];
+    tensor.contiguous().copy_data(&mut numbers, tensor.numel());
+    numbers.into_iter().map(|n| usize::try_from(n).unwrap_or(0)).collect()
+}
