@@ -132,8 +132,8 @@ fn bits(trained: &Trained) -> (usize, Vec<u32>, usize, u64, u64) {
     (trained.place, delta, trained.samples, trained.loss.to_bits(), trained.loss_batch_mean.to_bits())
 }
 
-/// Products round differently with the alignment of a lane in memory, and alone without the padding of a neighbour, so
-/// the bound is not zero; equal bytes are promised for equal groups, which on the CPU depend on a run's jobs alone.
+/// Alone passes are done by hand, among others they are stacked: two ways of rounding, over several steps with momentum. Equal
+/// bytes are promised for equal groups, which on the CPU depend on a run's jobs alone.
 #[test]
 fn a_job_gives_the_same_result_alone_and_packed_with_up_to_seven_others() {
     let data = data();
@@ -145,7 +145,7 @@ fn a_job_gives_the_same_result_alone_and_packed_with_up_to_seven_others() {
                 let expected = &alone[found.place];
                 let norm = |t: &Tensor| t.norm().double_value(&[]);
                 let error = norm(&(&found.delta - &expected.delta)) / norm(&expected.delta);
-                assert!(error < 1e-6, "job {} among {packed:?}: {error:.3e}", found.place);
+                assert!(error < 1e-5, "job {} among {packed:?}: {error:.3e}", found.place);
                 assert_eq!(found.samples, expected.samples);
                 assert!((found.loss - expected.loss).abs() < 1e-6);
             }
