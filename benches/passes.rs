@@ -1,7 +1,8 @@
 //! Time of a model's passes on one CPU thread: `cargo bench --bench passes`.
 //!
 //! The model of UCI-HAR (two modalities of 128 steps, attention, hidden 128): training passes (forward, loss, backward) of
-//! 16 samples by lanes in a group, scoring by samples in a task, and the products by themselves. Rates count useful multiplications and additions, 18.94
+//! 16 samples by lanes in a group (one is done by hand, several are stacked), scoring by hand by samples in a task, and
+//! libtorch's products of a task by themselves. Rates count useful multiplications and additions, 18.94
 //! million a sample forward and twice that backward; the peak is a f32 product of 2048³, taken before each table.
 
 use fedrobust::data::ModalityShape;

@@ -190,6 +190,24 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_is_not_full_is_forged_as_far_as_it_goes() {
+        let forged = Forged {
+            donors: Some((0, vec![4, 3])),
+            painted: vec![false, true],
+            paint: vec![Paint { modality: 1, steps: 1, value: 7.0 }],
+        };
+        let (bad, good) = (samples(&[3, 4], Some(forged)), samples(&[5, 6], None));
+        let lanes = [filled(&bad, 0), filled(&good, 0)];
+        let forgery = || Forgery::new(&lanes, &[3, 4, 5, 6], 2, Device::Cpu).unwrap().view(2, [2, 1, 2]);
+        let rows = rows(&[3, 4, 5, 6]);
+        let full = data().inputs(&rows, None, None, Some(&forgery().at(2, 0, 2)));
+        let part = data().inputs(&rows.narrow(1, 0, 1), None, None, Some(&forgery().at(2, 0, 1)));
+        for (part, full) in part.iter().zip(&full) {
+            assert_eq!(part.values, full.values.narrow(1, 0, 1));
+        }
+    }
+
+    #[test]
     fn paint_covers_the_first_steps_of_painted_samples_alone() {
         let honest = data().inputs(&rows(&[3, 4, 5, 6]), None, None, None);
         let paint = vec![Paint { modality: 0, steps: 3, value: 7.0 }];

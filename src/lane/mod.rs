@@ -1,4 +1,4 @@
-//! Lanes: the local training of many clients as one stacked computation on a device.
+//! Lanes: the local training of many clients, stacked on a GPU and one by one on a CPU's threads.
 //!
 //! A *lane* is one client's local training in one round. Runs hand in [`Job`]s, an [`Engine`] packs them into tasks that
 //! share nothing, and whoever drives it runs the tasks on as many threads as it likes. All randomness of a job is in the

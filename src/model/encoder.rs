@@ -141,10 +141,11 @@ impl Encoder {
     pub fn packed(&self, row: &[f32], backward: bool) -> Option<by_hand::Encoder> {
         match self {
             Encoder::ConvGru(blocks, gru, _) => {
-                let blocks = [&blocks[0], &blocks[1], &blocks[2]].map(|block| block.packed(row, backward));
-                Some(by_hand::Encoder::ConvGru(Box::new(blocks), gru.packed(row, backward)))
+                let conv = |i: usize| by_hand::Conv::new(blocks[i].within(row), backward && i > 0);
+                let gru = by_hand::Gru::new(gru.within(row), backward, backward);
+                Some(by_hand::Encoder::ConvGru(Box::new([0, 1, 2].map(conv)), gru))
             }
-            Encoder::Gru(gru) => Some(by_hand::Encoder::Gru(gru.packed(row, backward))),
+            Encoder::Gru(gru) => Some(by_hand::Encoder::Gru(by_hand::Gru::new(gru.within(row), backward, false))),
             Encoder::Mlp(..) | Encoder::Identity => None,
         }
     }

@@ -95,7 +95,7 @@ impl Fusion {
     /// Attention by hand, with the weights of a flat row `[P]`; whether there is a backward.
     pub fn packed(&self, row: &[f32], backward: bool) -> Option<by_hand::Attention> {
         match self {
-            Fusion::Attention(pool, _) => Some(pool.packed(row, backward)),
+            Fusion::Attention(pool, _) => Some(by_hand::Attention::new(pool.within(row), backward)),
             Fusion::Concat(_) => None,
         }
     }

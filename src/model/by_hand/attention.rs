@@ -33,7 +33,7 @@ pub struct Kept {
 
 impl Attention {
     /// Packs `W₁ [W, U]` and `W₂ [U, K]` with their biases.
-    pub fn new([first, second]: [&[f32]; 2], [units, heads]: [&[f32]; 2], backward: bool) -> Self {
+    pub fn new([[first, second], [units, heads]]: [[&[f32]; 2]; 2], backward: bool) -> Self {
         Self {
             first: Panels::plain(first, units.len(), 0, units),
             second: Panels::plain(second, heads.len(), 0, heads),
@@ -73,7 +73,7 @@ impl Attention {
         let mut gradient = Gradient(&mut all);
         let [first_weight, first_bias] = [gradient.take(width * units), gradient.take(units)];
         let [second_weight, second_bias] = [gradient.take(units * k), gradient.take(k)];
-        let Some([first, second]) = &self.back else { return (all, Tensor::new()) };
+        let Some([first, second]) = &self.back else { unreachable!("a backward is of weights packed for one") };
         let mut gx = vec![0.0; x.len()];
         let (mut gscores, mut ghidden) = (vec![0.0; time * k], vec![0.0; time * units]);
         for i in 0..count {

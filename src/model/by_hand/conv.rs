@@ -12,14 +12,14 @@ const KERNEL: usize = 2 * PADDING + 1;
 pub struct Conv {
     /// `[5 · C, O]`: a window is a row, so nothing is copied.
     weight: Panels,
-    /// `[5 · O, C]`, which takes windows of the output's gradient to the input's; only where there is a backward.
+    /// `[5 · O, C]`, which takes windows of the output's gradient to the input's; only where that is wanted.
     back: Option<Panels>,
     input: usize,
 }
 
 impl Conv {
-    /// Packs `W [5 · C, O]` and `b [O]`.
-    pub fn new(weight: &[f32], bias: &[f32], backward: bool) -> Self {
+    /// Packs `W [5 · C, O]` and `b [O]`; `to_input` where the gradient of the input is wanted.
+    pub fn new([weight, bias]: [&[f32]; 2], to_input: bool) -> Self {
         let (input, output) = (weight.len() / bias.len() / KERNEL, bias.len());
         let flipped = |row: usize, column: usize| {
             let (step, channel) = (row / output, row % output);
@@ -27,7 +27,7 @@ impl Conv {
         };
         Self {
             weight: Panels::plain(weight, output, 0, bias),
-            back: backward.then(|| Panels::new(KERNEL * output, &vec![0.0; input], flipped)),
+            back: to_input.then(|| Panels::new(KERNEL * output, &vec![0.0; input], flipped)),
             input,
         }
     }
@@ -58,20 +58,19 @@ impl Conv {
         pooled(self, x, inner(y, self.output()), won);
     }
 
-    /// Adds a sample's gradients to those of W and b, and gives that of the input `[time, C]` where there is room for it.
-    /// `gy [⌊time/2⌋, O]` is the gradient of the output, `kept` the multiplier of what dropout kept, `pairs` room for the
-    /// gradient before the pool, `[time + 4, O]`.
-    pub fn backward(&self, sample: Sample, gradients: [&mut [f32]; 2], gx: Option<&mut [f32]>, pairs: &mut [f32]) {
-        let [weight, bias] = gradients;
+    /// Adds a sample's gradients to those of W and b, and gives that of the input `[time, C]` where it is wanted, else nothing.
+    pub fn backward(&self, sample: Sample, [weight, bias]: [&mut [f32]; 2]) -> Vec<f32> {
         let width = self.output();
-        apart(&sample, inner(pairs, width), bias);
+        let time = sample.x.len() / self.input - 2 * PADDING;
+        let mut pairs = vec![0.0; Self::padded(width, time)];
+        apart(&sample, inner(&mut pairs, width), bias);
         let count = 2 * (sample.gy.len() / width);
         let rows = Rows { data: sample.x, stride: self.input, count };
         add_products(rows, &pairs[PADDING * width..][..count * width], weight);
-        if let (Some(gx), Some(back)) = (gx, &self.back) {
-            let rows = Rows { data: pairs, stride: width, count: gx.len() / self.input };
-            back.product(rows, gx);
-        }
+        let Some(back) = &self.back else { return Vec::new() };
+        let mut gx = vec![0.0; time * self.input];
+        back.product(Rows { data: &pairs, stride: width, count: time }, &mut gx);
+        gx
     }
 }
 

@@ -11,8 +11,10 @@ pub struct Gru {
     input: Panels,
     /// `[H, H]` of r, z and n.
     state: [Panels; 3],
-    /// `[3H, I]` and `[3H, H]`; only where there is a backward.
-    back: Option<[Panels; 2]>,
+    /// `[3H, H]`, only where there is a backward.
+    to_state: Option<Panels>,
+    /// `[3H, I]`, only where the gradient of the input is wanted.
+    to_input: Option<Panels>,
 }
 
 /// What the backward needs.
@@ -36,8 +38,9 @@ impl Kept {
 }
 
 impl Gru {
-    /// Packs the weights `[I, 3H]` and `[H, 3H]` and the biases `[3H]`.
-    pub fn new([input, state]: [&[f32]; 2], [input_bias, state_bias]: [&[f32]; 2], backward: bool) -> Self {
+    /// Packs the weights `[I, 3H]` and `[H, 3H]` and the biases `[3H]`; `to_input` where a backward gives the gradient of the
+    /// input.
+    pub fn new([[input, state], [input_bias, state_bias]]: [[&[f32]; 2]; 2], backward: bool, to_input: bool) -> Self {
         let width = input_bias.len();
         let hidden = width / 3;
         let mut bias = input_bias.to_vec();
@@ -49,7 +52,8 @@ impl Gru {
         Self {
             input: Panels::plain(input, width, 0, &bias),
             state: [gate(0, &none), gate(1, &none), gate(2, &state_bias[2 * hidden..])],
-            back: backward.then(|| [input, state].map(|weight| Panels::transposed(weight, width))),
+            to_state: backward.then(|| Panels::transposed(state, width)),
+            to_input: to_input.then(|| Panels::transposed(input, width)),
         }
     }
 
@@ -80,14 +84,14 @@ impl Gru {
         Kept { x, gates, sent, states }
     }
 
-    /// Adds the gradients of both weights and both biases, and gives that of the input `[T, B, I]`; `g [T, B, H]` is that of the
-    /// states, which this uses up.
+    /// Adds the gradients of both weights and both biases, and gives that of the input `[T, B, I]` where it is wanted, else nothing;
+    /// `g [T, B, H]` is that of the states, which this uses up.
     pub fn backward(&self, kept: Kept, mut g: Vec<f32>, count: usize, gradients: [&mut [f32]; 4]) -> Vec<f32> {
         let hidden = self.hidden();
         let Kept { x, mut gates, mut sent, states } = kept;
         let (step, rows) = (count * hidden, g.len() / hidden);
         let (time, depth) = (rows / count, x.len() / rows);
-        let Some([input, state]) = &self.back else { return Vec::new() };
+        let Some(to_state) = &self.to_state else { unreachable!("a backward is of weights packed for one") };
         for t in (0..time).rev() {
             let (before, g) = g.split_at_mut(t * step);
             let (gates, sent) = (&mut gates[t * 3 * step..][..3 * step], &mut sent[t * step..][..step]);
@@ -96,7 +100,7 @@ impl Gru {
             if t > 0 {
                 let before = &mut before[(t - 1) * step..];
                 add_rows(&g[..step], before);
-                state.add_product(Rows { data: gates, stride: 3 * hidden, count }, before);
+                to_state.add_product(Rows { data: gates, stride: 3 * hidden, count }, before);
             }
         }
         let [input_weight, state_weight, input_bias, state_bias] = gradients;
@@ -107,8 +111,9 @@ impl Gru {
         }
         add_products(Rows { data: &x, stride: depth, count: rows }, &gates, input_weight);
         add_rows(&gates, input_bias);
+        let Some(to_input) = &self.to_input else { return Vec::new() };
         let mut gx = x;
-        input.product(Rows { data: &gates, stride: 3 * hidden, count: rows }, &mut gx);
+        to_input.product(Rows { data: &gates, stride: 3 * hidden, count: rows }, &mut gx);
         gx
     }
 }

@@ -3,7 +3,7 @@
 //! The layers that cost most, each in one pass: a convolution reads its windows where they lie, and pools, gates and tanh are
 //! applied to products that are still in registers. The weights are packed first: once for all samples that are scored, and for every
 //! step of training. What is left (masks, heads, pooled features, several models at once, and everything on a GPU) is done by
-//! [`super::layer`], which gives the same within rounding.
+//! [`super::layer`], which gives the same within rounding. A backward is only asked of weights that were packed for one.
 
 mod attention;
 mod conv;
@@ -173,18 +173,13 @@ impl Sample {
     }
 
     /// Back through all blocks, adding to the gradients of their weights and biases; `gy` is that of the last one's output.
-    fn backward(&self, blocks: &[Conv; 3], gy: Vec<f32>, kept: f32, gradients: [&mut [&mut [f32]; 2]; 3]) {
-        let mut gy = gy;
+    fn backward(&self, blocks: &[Conv; 3], mut gy: Vec<f32>, kept: f32, gradients: [&mut [&mut [f32]; 2]; 3]) {
         for (i, [weight, bias]) in gradients.into_iter().enumerate().rev() {
-            let (block, time) = (&blocks[i], self.time >> i);
-            let around = conv::PADDING * block.output();
             let y = &self.steps[i + 1];
-            let of =
-                conv::Sample { x: &self.steps[i], y: &y[around..y.len() - around], won: &self.won[i], gy: &gy, kept };
-            let mut gx = vec![0.0; if i > 0 { time * block.input() } else { 0 }];
-            let mut pairs = vec![0.0; Conv::padded(block.output(), time)];
-            block.backward(of, [weight, bias], (i > 0).then_some(&mut gx), &mut pairs);
-            gy = gx;
+            let around = conv::PADDING * blocks[i].output();
+            let y = &y[around..y.len() - around];
+            let of = conv::Sample { x: &self.steps[i], y, won: &self.won[i], gy: &gy, kept };
+            gy = blocks[i].backward(of, [weight, bias]);
         }
     }
 }

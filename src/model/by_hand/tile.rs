@@ -113,12 +113,12 @@ impl Panels {
 
     /// `x W + b`, `[count, N]`, into `y`.
     pub fn product(&self, rows: Rows, y: &mut [f32]) {
-        written(self, rows, y);
+        write(self, rows, y, false);
     }
 
     /// Adds `x W + b`, `[count, N]`, to `y`.
     pub fn add_product(&self, rows: Rows, y: &mut [f32]) {
-        added(self, rows, y);
+        write(self, rows, y, true);
     }
 
     /// The tile from a row and a column on; the last row stands in for those beyond it.
@@ -143,9 +143,9 @@ impl Panels {
     }
 }
 
-#[pulp::with_simd(written = Arch::new())]
+#[pulp::with_simd(write = Arch::new())]
 #[inline(always)]
-fn written_with<S: Simd>(simd: S, panels: &Panels, rows: Rows<'_>, y: &mut [f32]) {
+fn write_with<S: Simd>(simd: S, panels: &Panels, rows: Rows<'_>, y: &mut [f32], add: bool) {
     let width = panels.columns;
     panels.multiply(
         simd,
@@ -153,25 +153,9 @@ fn written_with<S: Simd>(simd: S, panels: &Panels, rows: Rows<'_>, y: &mut [f32]
         #[inline(always)]
         |first, column, tile| {
             for (row, &pair) in (first..).zip(tile) {
-                store(simd, &mut y[row * width..][column..width], pair);
-            }
-        },
-    );
-}
-
-#[pulp::with_simd(added = Arch::new())]
-#[inline(always)]
-fn added_with<S: Simd>(simd: S, panels: &Panels, rows: Rows<'_>, y: &mut [f32]) {
-    let width = panels.columns;
-    panels.multiply(
-        simd,
-        rows,
-        #[inline(always)]
-        |first, column, tile| {
-            for (row, pair) in (first..).zip(tile) {
                 let place = &mut y[row * width..][column..width];
-                let there = load(simd, place);
-                store(simd, place, [simd.add_f32s(there[0], pair[0]), simd.add_f32s(there[1], pair[1])]);
+                let pair = if add { sum(simd, load(simd, place), pair) } else { pair };
+                store(simd, place, pair);
             }
         },
     );
@@ -221,8 +205,7 @@ fn add_block_by<S: Simd, const R: usize>(simd: S, x: Rows<'_>, depth: usize, g: 
             }
             for (r, pair) in tile[..used].iter().enumerate() {
                 let place = &mut sums[(first + r) * width..][column..width];
-                let sum = load(simd, place);
-                store(simd, place, [simd.add_f32s(sum[0], pair[0]), simd.add_f32s(sum[1], pair[1])]);
+                store(simd, place, sum(simd, load(simd, place), *pair));
             }
         }
     }
@@ -250,6 +233,11 @@ pub fn add_rows(g: &[f32], sums: &mut [f32]) {
 fn pair<S: Simd>(line: &Line, part: usize) -> Pair<S> {
     let vectors = S::as_simd_f32s(&line.0).0;
     [vectors[part], vectors[part + 1]]
+}
+
+#[inline(always)]
+fn sum<S: Simd>(simd: S, a: Pair<S>, b: Pair<S>) -> Pair<S> {
+    [simd.add_f32s(a[0], b[0]), simd.add_f32s(a[1], b[1])]
 }
 
 /// Writes a pair to the beginning of a row's rest, as much as there is room for.

@@ -8,7 +8,6 @@
 //! that nothing absent ever reaches the prediction. Hidden heads get the score −10⁵ everywhere: the plain mean.
 
 use super::Linear;
-use crate::model::by_hand;
 use crate::model::layout::{Layout, Slot};
 use tch::{Kind, Tensor};
 
@@ -51,10 +50,10 @@ impl AttentionPool {
         Self { first, second, heads }
     }
 
-    /// The layer by hand, with the weights of a flat row `[P]`; whether there is a backward.
-    pub fn packed(&self, row: &[f32], backward: bool) -> by_hand::Attention {
+    /// The weights of both layers within a flat row `[P]`, and their biases.
+    pub fn within<'a>(&self, row: &'a [f32]) -> [[&'a [f32]; 2]; 2] {
         let ([first, units], [second, heads]) = (self.first.within(row), self.second.within(row));
-        by_hand::Attention::new([first, second], [units, heads], backward)
+        [[first, second], [units, heads]]
     }
 
     /// Its first weight, where all its gradients are written.

@@ -5,7 +5,6 @@
 //! the pairs which of the two won (the first on a tie, as PyTorch's max-pool).
 
 use super::Masks;
-use crate::model::by_hand;
 use crate::model::layout::{Layout, Slot};
 
 use tch::{Kind, Tensor};
@@ -56,9 +55,9 @@ impl ConvBlock {
         time * (2 * KERNEL * self.input + 4 * self.output)
     }
 
-    /// The block by hand, with the weights of a flat row `[P]`; whether there is a backward.
-    pub fn packed(&self, row: &[f32], backward: bool) -> by_hand::Conv {
-        by_hand::Conv::new(self.weight.within(row), self.bias.within(row), backward)
+    /// W and b within a flat row `[P]`.
+    pub fn within<'a>(&self, row: &'a [f32]) -> [&'a [f32]; 2] {
+        [self.weight.within(row), self.bias.within(row)]
     }
 
     /// Its first weight, where all gradients of an encoder that begins with it are written.

@@ -9,7 +9,6 @@
 //! loop holds what depends on the step before, and its products add to what is there. Everything inside is time-major, `[L, T, B, …]`.
 
 use super::sum_into;
-use crate::model::by_hand;
 use crate::model::layout::{Layout, Slot};
 
 use tch::{Kind, Tensor};
@@ -54,14 +53,10 @@ impl Gru {
         self.hidden
     }
 
-    /// The layer by hand, with the weights of a flat row `[P]`; whether there is a backward.
-    pub fn packed(&self, row: &[f32], backward: bool) -> by_hand::Gru {
-        let of = |slots: [&Slot; 2]| slots.map(|slot| slot.within(row));
-        by_hand::Gru::new(
-            of([&self.input_weight, &self.hidden_weight]),
-            of([&self.input_bias, &self.hidden_bias]),
-            backward,
-        )
+    /// The weights of input and state within a flat row `[P]`, and their biases.
+    pub fn within<'a>(&self, row: &'a [f32]) -> [[&'a [f32]; 2]; 2] {
+        [[&self.input_weight, &self.hidden_weight], [&self.input_bias, &self.hidden_bias]]
+            .map(|slots| slots.map(|slot| slot.within(row)))
     }
 
     /// Its first weight, where all gradients of an encoder that begins with it are written.
