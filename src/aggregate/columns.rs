@@ -10,13 +10,15 @@ const CPU_NUMBERS: i64 = 1 << 23;
 /// there are blocks for many threads.
 const CPU_COLUMNS: i64 = 1 << 14;
 /// Numbers of a block on a CPU that stays in the second-level cache of a core.
-const CACHED_NUMBERS: i64 = 1 << 18;
+const CACHED_NUMBERS: i64 = 1 << 17;
+/// Columns of such a block at least.
+const CACHED_COLUMNS: i64 = 512;
 /// Numbers of a block on a GPU: enough to fill it.
 const GPU_NUMBERS: i64 = 1 << 26;
 /// A block has a multiple of so many columns, but for the last.
 const MULTIPLE: i64 = 64;
 /// Numbers of a row's piece from which copying it is worth a call.
-const LONG: i64 = 512;
+const LONG: i64 = 2048;
 
 /// Columns of a block of n rows.
 pub(super) fn width(device: Device, n: i64) -> i64 {
@@ -24,9 +26,9 @@ pub(super) fn width(device: Device, n: i64) -> i64 {
     (numbers / n.max(1)).min(most).max(MULTIPLE) / MULTIPLE * MULTIPLE
 }
 
-/// Columns of a block of n rows on a CPU that stays in the second-level cache of a core, up to 512 rows.
+/// Columns of a block of n rows on a CPU that stays in the second-level cache of a core, up to 256 rows.
 pub(super) fn cached_width(n: i64) -> i64 {
-    let columns = (CACHED_NUMBERS / n.max(1)).max(LONG) / MULTIPLE * MULTIPLE;
+    let columns = (CACHED_NUMBERS / n.max(1)).max(CACHED_COLUMNS) / MULTIPLE * MULTIPLE;
     columns.min((CPU_NUMBERS / n.max(1)).max(MULTIPLE) / MULTIPLE * MULTIPLE)
 }
 

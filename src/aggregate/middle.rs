@@ -1,8 +1,8 @@
 //! The mean of the middle values of each coordinate, the heart of the median and the trimmed mean, and the mean of those
 //! closest to a reference, the heart of Meamed and Bulyan.
 //!
-//! Columns are ordered by a sorting network ([`super::network`]): on a CPU many columns side by side in vector registers
-//! ([`super::lanes`]), on a GPU by element-wise minima and maxima over whole rows. Both only move values and add the kept
+//! Columns are sorted by minima and maxima: on a CPU many columns side by side in vector registers ([`super::lanes`]), on a
+//! GPU over whole rows by a network ([`super::network`]). Both only move values and add the kept
 //! ones in their order, so both are exact and give the same bytes.
 
 use super::columns::{blocks, fill_numbers};
@@ -17,8 +17,7 @@ const NETWORK_ROWS: usize = 256;
 /// `[P]`: for each column of `rows` `[n, P]`, the mean of what is left without the `drop` smallest and `drop` largest
 /// values; needs `2 · drop < n`. Summed in f64 over the kept values alone, so that 1e30 among the dropped costs nothing.
 pub(super) fn middle_mean(rows: &Tensor, drop: usize) -> Result<Tensor> {
-    let network = middle_of(rows.size()[0] as usize, drop);
-    by_column(rows, &network, None, Keep::Middle { drop })
+    by_column(rows, None, Keep::Middle { drop })
 }
 
 /// `[P]`: the median of each column; the mean of the two middle values where n is even.
@@ -29,21 +28,19 @@ pub(super) fn median(rows: &Tensor) -> Result<Tensor> {
 /// `[P]`: for each column the mean of the `keep` values closest to `around`, or to the column's median; of two equally far
 /// the lower is kept. Like [`middle_mean`] it adds the kept values alone.
 pub(super) fn closest_mean(rows: &Tensor, keep: usize, around: Option<&Tensor>) -> Result<Tensor> {
-    let network = middle_of(rows.size()[0] as usize, 0);
-    by_column(rows, &network, around, Keep::Closest { keep, around: None, first: false })
+    by_column(rows, around, Keep::Closest { keep, around: None, first: false })
 }
 
 /// The same about the median, but of values equally far the one in the first row is kept.
 pub(super) fn closest_mean_by_index(rows: &Tensor, keep: usize) -> Result<Tensor> {
-    let network = middle_of(rows.size()[0] as usize, 0);
-    by_column(rows, &network, None, Keep::Closest { keep, around: None, first: true })
+    by_column(rows, None, Keep::Closest { keep, around: None, first: true })
 }
 
-fn by_column(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
-    if rows.device() == Device::Cpu { on_cpu(rows, network, around, keep) } else { on_gpu(rows, network, around, keep) }
+fn by_column(rows: &Tensor, around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
+    if rows.device() == Device::Cpu { on_cpu(rows, around, keep) } else { on_gpu(rows, around, keep) }
 }
 
-fn on_cpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
+fn on_cpu(rows: &Tensor, around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
     let around: Option<Vec<f32>> =
         around.map(|around| Ok::<_, Error>(around.f_contiguous()?.try_into()?)).transpose()?;
     let n = rows.size()[0] as usize;
@@ -55,23 +52,25 @@ fn on_cpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: 
             }
             middle => middle,
         };
-        Ok(lanes::columns(block, n, network, keep))
+        Ok(lanes::columns(block, n, keep))
     })
 }
 
 /// The same in tensor operations.
-fn on_gpu(rows: &Tensor, network: &[Comparator], around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
+fn on_gpu(rows: &Tensor, around: Option<&Tensor>, keep: Keep) -> Result<Tensor> {
+    let drop = if let Keep::Middle { drop } = keep { drop } else { 0 };
+    let network = middle_of(rows.size()[0] as usize, drop);
     let mut parts = Vec::new();
     for (block, start) in blocks(rows)? {
         parts.push(match keep {
             Keep::Middle { drop } if block.size()[0] as usize <= NETWORK_ROWS => {
-                let sorted = by_comparators(&block, network)?;
+                let sorted = by_comparators(&block, &network)?;
                 mean_of(&sorted[drop..sorted.len() - drop])?
             }
             Keep::Middle { drop } => by_sort(&block, drop)?,
             Keep::Closest { keep, first: true, .. } => by_distance(&block, keep)?,
             Keep::Closest { keep, .. } => {
-                let sorted = sorted(&block, network)?;
+                let sorted = sorted(&block, &network)?;
                 let around = match around {
                     Some(around) => around.f_narrow(0, start, block.size()[1])?,
                     None => mean_of(&sorted[(sorted.len() - 1) / 2..=sorted.len() / 2])?,
@@ -163,18 +162,15 @@ mod tests {
 
     #[test]
     fn a_cpu_and_the_tensor_operations_of_a_gpu_agree_to_the_last_bit() {
-        for n in [1, 2, 3, 7, 10, 33, 128, 300] {
+        for n in (1..=20).chain([24, 31, 33, 48, 65, 128, 129, 300, 520]) {
             let rows = random(n, 150);
-            let full = middle_of(n, 0);
-            let mut keeps: Vec<(Keep, Vec<Comparator>)> =
-                (0..=(n - 1) / 2).step_by(1 + n / 10).map(|drop| (Keep::Middle { drop }, middle_of(n, drop))).collect();
+            let mut keeps: Vec<Keep> =
+                (0..=(n - 1) / 2).step_by(1 + n / 10).map(|drop| Keep::Middle { drop }).collect();
             for keep in [1, n.div_ceil(2), n] {
-                for first in [false, true] {
-                    keeps.push((Keep::Closest { keep, around: None, first }, full.clone()));
-                }
+                keeps.extend([false, true].map(|first| Keep::Closest { keep, around: None, first }));
             }
-            for (keep, network) in keeps {
-                let (a, b) = (on_cpu(&rows, &network, None, keep), on_gpu(&rows, &network, None, keep));
+            for keep in keeps {
+                let (a, b) = (on_cpu(&rows, None, keep), on_gpu(&rows, None, keep));
                 assert_eq!(a.unwrap(), b.unwrap(), "n = {n}, {keep:?}");
             }
         }

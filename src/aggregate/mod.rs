@@ -32,6 +32,7 @@ pub mod pre;
 pub mod privacy;
 pub mod rule;
 pub mod server;
+mod sorting;
 mod span;
 mod sums;
 #[cfg(test)]
