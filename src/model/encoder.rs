@@ -85,7 +85,7 @@ pub enum Saved {
     /// Of `identity`.
     Identity,
     /// Of an encoder by hand.
-    ByHand(by_hand::Kept),
+    ByHand(Box<by_hand::Kept>),
 }
 
 impl Encoder {
@@ -158,7 +158,7 @@ impl Encoder {
         training: Option<by_hand::Training>,
     ) -> (Encoded, Option<Saved>) {
         let (states, kept) = packed.forward(&input.values, input.found().as_ref(), training);
-        (self.encoded(states, input), kept.map(Saved::ByHand))
+        (self.encoded(states, input), kept.map(|kept| Saved::ByHand(Box::new(kept))))
     }
 
     /// Backward of one model by hand.

@@ -210,7 +210,7 @@ impl Model {
         let gstates = self.fusion.backward(weights, saved.fusion, &gfused, attention, grads);
         for (i, ((encoder, saved), gstates)) in self.encoders.iter().zip(saved.encoders).zip(&gstates).enumerate() {
             match (saved, encoder_of(packed, i)) {
-                (encoder::Saved::ByHand(kept), Some(packed)) => encoder.backward_by_hand(packed, kept, gstates, grads),
+                (encoder::Saved::ByHand(kept), Some(packed)) => encoder.backward_by_hand(packed, *kept, gstates, grads),
                 (saved, _) => encoder.backward(weights, saved, gstates, grads),
             }
         }

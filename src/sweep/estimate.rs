@@ -53,8 +53,8 @@ pub fn budget(study: &Study, threads: usize) -> Budget {
         let parts = scenario.strategy.parts();
         // Corrections and previous models lie beside a lane's weights; a contrast's forwards beside its activations.
         let rows = if parts.local.remembers() { 7 } else { 5 };
-        // On the CPU so do the weights read out, and packed for both directions.
-        let rows = if study.device() == Device::Cpu { rows + 3 } else { rows };
+        // On the CPU so do the weights read out, packed for both directions at eight points instead of five steps, and sums at those.
+        let rows = if study.device() == Device::Cpu { rows + 6 } else { rows };
         let activations = model.activations(scenario.train.batch as i64) as u64;
         let stays = parts.local.forwards().saturating_mul(activations);
         lane = lane.max((rows * p).saturating_add(stays).saturating_mul(4));

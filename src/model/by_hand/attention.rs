@@ -1,11 +1,15 @@
 //! Attention pooling, sample by sample, as [`crate::model::layer::AttentionPool`].
 
+use super::over_rows::{add_products, add_rows};
 use super::tanh::tanh;
-use super::tile::{Panels, Rows, add_products, add_rows, store};
+use super::tile::{Panels, Rows, load, store};
 use super::{Gradient, numbers};
 use crate::model::layer::attention::{HIDDEN_HEAD, HIDDEN_STEP, Hidden};
 use pulp::{Arch, Simd};
 use tch::Tensor;
+
+/// Steps that the backward takes through the hidden layer at once: what belongs to them fits into a second-level cache.
+const TOGETHER: usize = 64;
 
 /// The layer with its weights packed.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ impl Attention {
     /// The gradients of both layers, weight and bias, one after another; and that of the states `[1, B, T, W]`. `gy [1, B, K · W]`
     /// is the gradient of the pooled states.
     pub fn backward(&self, kept: Kept, gy: &Tensor) -> (Vec<f32>, Tensor) {
-        let Kept { x, mut hidden, shares, heads } = kept;
+        let Kept { x, hidden, shares, heads } = kept;
         let (gy, units, k) = (numbers(gy), self.first.columns(), self.second.columns());
         let (rows, count) = (shares.len() / k, heads.len() / k);
         let (time, width) = (rows / count, x.len() / rows);
@@ -74,23 +78,26 @@ impl Attention {
         let [first_weight, first_bias] = [gradient.take(width * units), gradient.take(units)];
         let [second_weight, second_bias] = [gradient.take(units * k), gradient.take(k)];
         let Some([first, second]) = &self.back else { unreachable!("a backward is of weights packed for one") };
-        let mut gx = vec![0.0; x.len()];
-        let (mut gscores, mut ghidden) = (vec![0.0; time * k], vec![0.0; time * units]);
-        for i in 0..count {
-            let (x, gx) = (&x[i * time * width..][..time * width], &mut gx[i * time * width..][..time * width]);
-            let (shares, heads) = (&shares[i * time * k..][..time * k], &heads[i * k..][..k]);
-            let (gy, hidden) = (&gy[i * k * width..][..k * width], &mut hidden[i * time * units..][..time * units]);
-            Panels::transposed(gy, width).product(Rows { data: x, stride: width, count: time }, &mut gscores);
-            unshare(shares, heads, &mut gscores);
-            add_products(Rows { data: hidden, stride: units, count: time }, &gscores, second_weight);
-            add_rows(&gscores, second_bias);
-            second.product(Rows { data: &gscores, stride: k, count: time }, &mut ghidden);
-            unhide(hidden, &mut ghidden);
-            add_products(Rows { data: x, stride: width, count: time }, &ghidden, first_weight);
-            add_rows(&ghidden, first_bias);
-            // Two ways lead to the states: as the values that are averaged, and through the scores.
+        // Two ways lead to the states: as the values that are averaged, and through the scores.
+        let (mut gx, mut gscores) = (vec![0.0; x.len()], vec![0.0; rows * k]);
+        for (i, gy) in gy.chunks_exact(k * width).enumerate() {
+            let (x, shares) = (&x[i * time * width..][..time * width], &shares[i * time * k..][..time * k]);
+            let (gx, gscores) = (&mut gx[i * time * width..][..time * width], &mut gscores[i * time * k..][..time * k]);
             Panels::plain(gy, width, 0, &vec![0.0; width]).product(Rows { data: shares, stride: k, count: time }, gx);
-            first.add_product(Rows { data: &ghidden, stride: units, count: time }, gx);
+            Panels::transposed(gy, width).product(Rows { data: x, stride: width, count: time }, gscores);
+            unshare(shares, &heads[i * k..][..k], gscores);
+        }
+        add_products(Rows { data: &hidden, stride: units, count: rows }, &gscores, second_weight);
+        add_rows(&gscores, second_bias);
+        let (together, mut ghidden) = (TOGETHER.min(rows), vec![0.0; TOGETHER.min(rows) * units]);
+        let parts = x.chunks(together * width).zip(gx.chunks_mut(together * width));
+        for (i, (x, gx)) in parts.enumerate() {
+            let (first_row, count) = (i * together, x.len() / width);
+            let (hidden, ghidden) = (&hidden[first_row * units..][..count * units], &mut ghidden[..count * units]);
+            unhide(second, &gscores[first_row * k..][..count * k], hidden, ghidden);
+            add_products(Rows { data: x, stride: width, count }, ghidden, first_weight);
+            add_rows(ghidden, first_bias);
+            first.add_product(Rows { data: ghidden, stride: units, count }, gx);
         }
         let gx = Tensor::from_slice(&gx).view([1, count as i64, time as i64, width as i64]);
         (all, gx)
@@ -116,13 +123,28 @@ fn hide_with<S: Simd>(simd: S, attention: &Attention, x: &[f32], hidden: &mut [f
     );
 }
 
-/// Back through the tanh that gave `hidden`.
+/// The gradient of the hidden layer's sums, `[T, U]`, of that of the scores `[T, K]`: back through the second layer and the tanh
+/// that gave `hidden`.
 #[pulp::with_simd(unhide = Arch::new())]
 #[inline(always)]
-fn unhide_with<S: Simd>(_simd: S, hidden: &[f32], g: &mut [f32]) {
-    for (g, hidden) in g.iter_mut().zip(hidden) {
-        *g *= 1.0 - hidden * hidden;
-    }
+fn unhide_with<S: Simd>(simd: S, second: &Panels, gscores: &[f32], hidden: &[f32], ghidden: &mut [f32]) {
+    let (units, one) = (second.columns(), simd.splat_f32s(1.0));
+    second.multiply(
+        simd,
+        Rows { data: gscores, stride: second.depth(), count: hidden.len() / units },
+        #[inline(always)]
+        |first, column, tile| {
+            for (row, pair) in (first..).zip(tile) {
+                let place = row * units + column..(row + 1) * units;
+                let hidden = load(simd, &hidden[place.clone()]);
+                let g = [0, 1].map(
+                    #[inline(always)]
+                    |v| simd.mul_f32s(pair[v], simd.negate_mul_add_f32s(hidden[v], hidden[v], one)),
+                );
+                store(simd, &mut ghidden[place], g);
+            }
+        },
+    );
 }
 
 /// Makes shares of scores `[T, K]`: a softmax over the steps, head by head, with nothing for hidden steps.

@@ -1,7 +1,8 @@
 //! GRU over all samples of a batch, step by step, as [`crate::model::layer::Gru`].
 
+use super::over_rows::{add_products, add_rows};
 use super::tanh::{sigmoid, tanh};
-use super::tile::{Pair, Panels, Rows, add_products, add_rows, breadth, load, store};
+use super::tile::{Pair, Panels, Rows, breadth, load, store};
 use pulp::{Arch, Simd};
 
 /// The layer with its weights packed.
@@ -11,6 +12,8 @@ pub struct Gru {
     input: Panels,
     /// `[H, H]` of r, z and n.
     state: [Panels; 3],
+    /// What r, z and n receive from a state of zeros: the biases, `[0, H]`.
+    begin: [Panels; 3],
     /// `[3H, H]`, only where there is a backward.
     to_state: Option<Panels>,
     /// `[3H, I]`, only where the gradient of the input is wanted.
@@ -48,10 +51,12 @@ impl Gru {
             *bias += more;
         }
         let none = vec![0.0; hidden];
-        let gate = |gate: usize, bias: &[f32]| Panels::plain(state, width, gate * hidden, bias);
+        let biases = [&none, &none, &state_bias[2 * hidden..]];
+        let gates = |state: &[f32]| [0, 1, 2].map(|i| Panels::plain(state, width, i * hidden, biases[i]));
         Self {
             input: Panels::plain(input, width, 0, &bias),
-            state: [gate(0, &none), gate(1, &none), gate(2, &state_bias[2 * hidden..])],
+            state: gates(state),
+            begin: gates(&[]),
             to_state: backward.then(|| Panels::transposed(state, width)),
             to_input: to_input.then(|| Panels::transposed(input, width)),
         }
@@ -79,7 +84,8 @@ impl Gru {
             let (gates, sent) = (&mut gates[at * 3 * step..][..3 * step], &mut sent[at * step..][..step]);
             let (before, after) = states.split_at_mut((t + 1) * step);
             self.input.product(Rows { data: &x[t * count * depth..], stride: depth, count }, gates);
-            next(self, gates, sent, &before[t * step..], &mut after[..step]);
+            let state = if t > 0 { &self.state } else { &self.begin };
+            next(state, gates, sent, &before[t * step..], &mut after[..step]);
         }
         Kept { x, gates, sent, states }
     }
@@ -104,7 +110,11 @@ impl Gru {
             }
         }
         let [input_weight, state_weight, input_bias, state_bias] = gradients;
-        add_products(Rows { data: &states, stride: hidden, count: rows }, &gates, state_weight);
+        if time > 1 {
+            // The state before the first step is zero.
+            let before = Rows { data: &states[step..], stride: hidden, count: rows - count };
+            add_products(before, &gates[3 * step..], state_weight);
+        }
         add_rows(&gates, state_bias);
         for (gates, new) in gates.chunks_exact_mut(3 * hidden).zip(sent.chunks_exact(hidden)) {
             gates[2 * hidden..].copy_from_slice(new);
@@ -121,30 +131,37 @@ impl Gru {
 /// The states `[B, H]` after a step; what the gates receive from the input, `[B, 3H]`, becomes the gates.
 #[pulp::with_simd(next = Arch::new())]
 #[inline(always)]
-fn next_with<S: Simd>(simd: S, gru: &Gru, gates: &mut [f32], sent: &mut [f32], before: &[f32], after: &mut [f32]) {
+fn next_with<S: Simd>(
+    simd: S,
+    panels: &[Panels; 3],
+    gates: &mut [f32],
+    sent: &mut [f32],
+    before: &[f32],
+    after: &mut [f32],
+) {
     if S::REGISTER_COUNT >= 32 {
-        next_by::<S, 8>(simd, gru, gates, sent, before, after);
+        next_by::<S, 8>(simd, panels, gates, sent, before, after);
     } else {
-        next_by::<S, 4>(simd, gru, gates, sent, before, after);
+        next_by::<S, 4>(simd, panels, gates, sent, before, after);
     }
 }
 
 #[inline(always)]
 fn next_by<S: Simd, const R: usize>(
     simd: S,
-    gru: &Gru,
+    panels: &[Panels; 3],
     gates: &mut [f32],
     sent: &mut [f32],
     before: &[f32],
     after: &mut [f32],
 ) {
-    let hidden = gru.hidden();
+    let hidden = panels[0].columns();
     let rows = Rows { data: before, stride: hidden, count: before.len() / hidden };
     for column in (0..hidden).step_by(breadth::<S>()) {
         for first in (0..rows.count).step_by(R) {
-            let reset = gru.state[0].tile::<S, R>(simd, rows, first, column);
-            let update = gru.state[1].tile::<S, R>(simd, rows, first, column);
-            let new = gru.state[2].tile::<S, R>(simd, rows, first, column);
+            let reset = panels[0].tile::<S, R>(simd, rows, first, column);
+            let update = panels[1].tile::<S, R>(simd, rows, first, column);
+            let new = panels[2].tile::<S, R>(simd, rows, first, column);
             for r in 0..R.min(rows.count - first) {
                 let (row, place) = (first + r, (first + r) * hidden + column..(first + r + 1) * hidden);
                 let gates = &mut gates[3 * row * hidden..][..3 * hidden];

@@ -1,22 +1,29 @@
 //! Passes of one model on a CPU without libtorch.
 //!
-//! The layers that cost most, each in one pass: a convolution reads its windows where they lie, and pools, gates and tanh are
-//! applied to products that are still in registers. The weights are packed first: once for all samples that are scored, and for every
-//! step of training. What is left (masks, heads, pooled features, several models at once, and everything on a GPU) is done by
-//! [`super::layer`], which gives the same within rounding. A backward is only asked of weights that were packed for one.
+//! The layers that cost most: convolutions with two fifths of the multiplications of a direct sum, and pools, gates and tanh
+//! applied to products that are still in registers. The weights are packed first: once for all samples that are scored, and for
+//! every step of training. What is left (masks, heads, pooled features, several models at once, and everything on a GPU) is done
+//! by [`super::layer`], which gives the same within rounding. A backward is only asked of weights that were packed for one.
 
 mod attention;
 mod conv;
 mod gru;
+mod over_rows;
+mod steps;
 mod tanh;
 mod tile;
+mod winograd;
 
 pub use attention::{Attention, Kept as Pooled};
 pub use conv::Conv;
 pub use gru::Gru;
 
 use super::layer::Masks;
+use steps::Steps;
 use tch::Tensor;
+
+/// Samples that are scored go through the blocks so many at once: what one block hands to the next stays in a second-level cache.
+const TOGETHER: usize = 8;
 
 /// An encoder with its weights packed.
 #[derive(Debug)]
@@ -30,20 +37,20 @@ pub enum Encoder {
 /// What the backward needs.
 #[derive(Debug)]
 pub struct Kept {
-    samples: Vec<Sample>,
+    /// Of the blocks, where there are some.
+    samples: Option<Samples>,
     gru: gru::Kept,
     /// The multiplier of what dropout keeps.
     multiplier: f32,
 }
 
-/// A sample on its way through the blocks.
-#[derive(Debug, Clone)]
-struct Sample {
-    time: usize,
-    /// The input, then the output of every block, with zeros around.
-    steps: [Vec<f32>; 4],
-    /// Who won in the pools of every block.
-    won: [Vec<f32>; 3],
+/// Samples on their way through the blocks.
+#[derive(Debug)]
+struct Samples {
+    /// The input, then the output of every block.
+    steps: [Steps; 4],
+    /// Who won in the pools of every block, where that is kept.
+    won: Option<[Steps; 3]>,
 }
 
 /// What a forward pass of training does more than one of scoring.
@@ -62,7 +69,7 @@ impl Encoder {
         training: Option<Training>,
     ) -> (Tensor, Option<Kept>) {
         let [count, time] = [values.size()[1] as usize, values.size()[2] as usize];
-        let mut samples = Vec::new();
+        let mut samples = None;
         let (gru, x, left) = match self {
             Encoder::Gru(gru) => (gru, numbers(&values.transpose(1, 2)), time),
             Encoder::ConvGru(blocks, gru) => {
@@ -94,9 +101,9 @@ impl Encoder {
                 let mut gradient = Gradient(&mut all);
                 let [mut a, mut b, mut c] = [0, 1, 2].map(|i| gradient.of_conv(&blocks[i]));
                 let gx = gru.backward(kept.gru, g, count, gradient.of_gru(gru));
-                for (i, sample) in kept.samples.iter().enumerate() {
-                    let gy = steps_of(&gx, i, count, blocks[2].output());
-                    sample.backward(blocks, gy, kept.multiplier, [&mut a, &mut b, &mut c]);
+                if let Some(samples) = kept.samples {
+                    let gy = Steps::of_sequences(&gx, count, blocks[2].output());
+                    samples.backward(blocks, gy, kept.multiplier, [&mut a, &mut b, &mut c]);
                 }
                 all
             }
@@ -104,82 +111,74 @@ impl Encoder {
     }
 }
 
-/// What the blocks make of samples `[B, T, D]`: `[T/8, B, C]`. In training every sample is kept.
+/// What the blocks make of samples `[B, T, D]`: `[T/8, B, C]`. In training all samples are kept.
 fn convolved(
     blocks: &[Conv; 3],
     values: &[f32],
     [count, time]: [usize; 2],
     found: &[usize],
     training: Option<Training>,
-    kept: &mut Vec<Sample>,
+    kept: &mut Option<Samples>,
 ) -> Vec<f32> {
     let mask = |i: usize, masks: &Masks| {
         let shape = [count, time >> (i + 1), blocks[i].output()].map(|n| n as i64);
         numbers(&masks.take(&shape))
     };
     let masks = training.and_then(|training| training.masks).map(|masks| [0, 1, 2].map(|i| mask(i, masks)));
-    let (left, channels) = (time >> blocks.len(), blocks[2].output());
-    let mut sequences = vec![0.0; left * count * channels];
-    let mut sample = Sample::new(blocks, time);
-    for (i, values) in values.chunks_exact(values.len() / count).enumerate() {
-        sample.forward(blocks, values, found[i], masks.as_ref().map(|masks| (masks, i)), training.is_some());
-        let last = conv::inner(&mut sample.steps[3], channels);
-        for (t, step) in last.chunks_exact(channels).enumerate() {
-            sequences[(t * count + i) * channels..][..channels].copy_from_slice(step);
-        }
-        if training.is_some() {
-            kept.push(sample.clone());
+    let together = if training.is_some() { count } else { TOGETHER.min(count) };
+    let channels = blocks[2].output();
+    let mut sequences = vec![0.0; (time >> blocks.len()) * count * channels];
+    let mut samples = Samples::new(blocks, together, time, training.is_some());
+    let parts = values.chunks(together * time * blocks[0].input()).zip(found.chunks(together));
+    for (part, (values, found)) in parts.enumerate() {
+        samples.forward(blocks, values, found, masks.as_ref());
+        for i in 0..found.len() {
+            let last = samples.steps[3].sample_mut(i);
+            for (t, step) in last.chunks_exact(channels).enumerate() {
+                sequences[(t * count + part * together + i) * channels..][..channels].copy_from_slice(step);
+            }
         }
     }
+    *kept = training.map(|_| samples);
     sequences
 }
 
-/// A sample's steps `[T, W]` of `[T, B, W]`.
-fn steps_of(all: &[f32], sample: usize, count: usize, width: usize) -> Vec<f32> {
-    all.chunks_exact(width).skip(sample).step_by(count).flatten().copied().collect()
-}
-
-impl Sample {
-    fn new(blocks: &[Conv; 3], time: usize) -> Self {
-        let room = |i: usize| match i {
-            0 => Conv::padded(blocks[0].input(), time),
-            _ => Conv::padded(blocks[i - 1].output(), time >> i),
-        };
-        let won = |i: usize| vec![0.0; (time >> (i + 1)) * blocks[i].output()];
-        Self { time, steps: [0, 1, 2, 3].map(|i| vec![0.0; room(i)]), won: [0, 1, 2].map(won) }
+impl Samples {
+    fn new(blocks: &[Conv; 3], count: usize, time: usize, keep: bool) -> Self {
+        let after = |i: usize| Steps::new(count, time >> (i + 1), blocks[i].output());
+        let steps = [Steps::new(count, time, blocks[0].input()), after(0), after(1), after(2)];
+        Self { steps, won: keep.then(|| [0, 1, 2].map(after)) }
     }
 
-    /// Through all blocks, with the multipliers of the sample of this number.
-    fn forward(
-        &mut self,
-        blocks: &[Conv; 3],
-        values: &[f32],
-        found: usize,
-        masks: Option<(&[Vec<f32>; 3], usize)>,
-        keep: bool,
-    ) {
-        conv::inner(&mut self.steps[0], blocks[0].input()).copy_from_slice(values);
+    /// Samples `[B, T, D]`, of which convolutions find so many steps each, through all blocks, with dropout's multipliers.
+    fn forward(&mut self, blocks: &[Conv; 3], values: &[f32], found: &[usize], masks: Option<&[Vec<f32>; 3]>) {
+        for (i, values) in values.chunks_exact(values.len() / found.len()).enumerate() {
+            self.steps[0].sample_mut(i).copy_from_slice(values);
+        }
         for (i, block) in blocks.iter().enumerate() {
             let (before, after) = self.steps.split_at_mut(i + 1);
-            block.forward(&before[i], &mut after[0], keep.then_some(&mut self.won[i]));
-            let steps = conv::inner(&mut after[0], block.output());
-            if let Some((masks, sample)) = masks {
-                let mask = &masks[i][sample * steps.len()..][..steps.len()];
-                steps.iter_mut().zip(mask).for_each(|(step, mask)| *step *= mask);
+            block.forward(found.len(), &before[i], &mut after[0], self.won.as_mut().map(|won| &mut won[i]));
+            for (sample, &found) in found.iter().enumerate() {
+                let left = (found >> (i + 1)).min(after[0].time());
+                let steps = after[0].sample_mut(sample);
+                if let Some(masks) = masks {
+                    let mask = &masks[i][sample * steps.len()..][..steps.len()];
+                    steps.iter_mut().zip(mask).for_each(|(step, mask)| *step *= mask);
+                }
+                steps[left * block.output()..].fill(0.0);
             }
-            let left = (found >> (i + 1)).min(self.time >> (i + 1));
-            steps[left * block.output()..].fill(0.0);
         }
     }
 
     /// Back through all blocks, adding to the gradients of their weights and biases; `gy` is that of the last one's output.
-    fn backward(&self, blocks: &[Conv; 3], mut gy: Vec<f32>, kept: f32, gradients: [&mut [&mut [f32]; 2]; 3]) {
+    fn backward(self, blocks: &[Conv; 3], gy: Steps, kept: f32, gradients: [&mut [&mut [f32]; 2]; 3]) {
+        let Some(won) = &self.won else { unreachable!("a backward is of samples that were kept for one") };
+        let mut gy = Some(gy);
         for (i, [weight, bias]) in gradients.into_iter().enumerate().rev() {
-            let y = &self.steps[i + 1];
-            let around = conv::PADDING * blocks[i].output();
-            let y = &y[around..y.len() - around];
-            let of = conv::Sample { x: &self.steps[i], y, won: &self.won[i], gy: &gy, kept };
-            gy = blocks[i].backward(of, [weight, bias]);
+            gy = gy.and_then(|gy| {
+                let passed = conv::Passed { x: &self.steps[i], y: &self.steps[i + 1], won: &won[i], gy: &gy, kept };
+                blocks[i].backward(passed, [weight, bias])
+            });
         }
     }
 }

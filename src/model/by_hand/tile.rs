@@ -6,15 +6,22 @@
 
 use pulp::{Arch, Simd};
 
-/// Columns of a panel: two of the widest vectors.
-const WIDTH: usize = 32;
+/// Columns of a panel: one of the widest vectors.
+const WIDTH: usize = 16;
 
-/// Columns of a panel at one depth; aligned, so that no vector lies in two lines of a cache.
+/// Columns of a panel at one depth: a line of a cache.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Line([f32; WIDTH]);
 
 const NOTHING: Line = Line([0.0; WIDTH]);
+
+impl Line {
+    /// A few numbers, and zeros.
+    fn of(numbers: &[f32]) -> Self {
+        Self(numbers.first_chunk().copied().unwrap_or_else(|| filled(numbers)))
+    }
+}
 
 /// Two vectors side by side.
 pub type Pair<S> = [<S as Simd>::f32s; 2];
@@ -45,34 +52,31 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Packs a weight `[K, N]`, given number by number, with its bias `[N]`.
-    pub fn new(depth: usize, bias: &[f32], at: impl Fn(usize, usize) -> f32) -> Self {
-        let mut lines = vec![NOTHING; bias.len().div_ceil(WIDTH) * depth];
-        for (panel, lines) in lines.chunks_exact_mut(depth).enumerate() {
-            let first = panel * WIDTH;
+    /// Packs a weight `[K, N]`, given line by line (depth, first column, columns), with its bias `[N]`.
+    fn new(depth: usize, bias: &[f32], line: impl Fn(usize, usize, usize) -> Line) -> Self {
+        let mut lines = Vec::with_capacity(bias.len().div_ceil(WIDTH) * depth);
+        for first in (0..bias.len()).step_by(WIDTH) {
             let used = WIDTH.min(bias.len() - first);
-            for (k, line) in lines.iter_mut().enumerate() {
-                for (column, place) in (first..).zip(&mut line.0[..used]) {
-                    *place = at(k, column);
-                }
-            }
+            lines.extend((0..depth).map(|k| line(k, first, used)));
         }
-        let line = |bias: &[f32]| {
-            let mut line = NOTHING;
-            line.0[..bias.len()].copy_from_slice(bias);
-            line
-        };
-        Self { lines, bias: bias.chunks(WIDTH).map(line).collect(), depth, columns: bias.len() }
+        Self { lines, bias: bias.chunks(WIDTH).map(Line::of).collect(), depth, columns: bias.len() }
     }
 
     /// Packs the columns from `first` on of a matrix, as many as there are biases.
     pub fn plain(weight: &[f32], stride: usize, first: usize, bias: &[f32]) -> Self {
-        Self::new(weight.len() / stride, bias, |k, column| weight[k * stride + first + column])
+        let line = |k: usize, column: usize, used: usize| Line::of(&weight[k * stride + first + column..][..used]);
+        Self::new(weight.len() / stride, bias, line)
     }
 
     /// Packs the transpose `[N, K]` of a weight `[K, N]`, without a bias.
     pub fn transposed(weight: &[f32], columns: usize) -> Self {
-        Self::new(columns, &vec![0.0; weight.len() / columns], |k, column| weight[column * columns + k])
+        let line = |k: usize, row: usize, used: usize| {
+            let mut line = NOTHING;
+            let numbers = weight[row * columns + k..].iter().step_by(columns);
+            line.0[..used].iter_mut().zip(numbers).for_each(|(place, &number)| *place = number);
+            line
+        };
+        Self::new(columns, &vec![0.0; weight.len() / columns], line)
     }
 
     /// Length K of a row.
@@ -87,12 +91,26 @@ impl Panels {
 
     /// Hands every tile of `x W + b` to `made`: its first row, its first column, and a pair a row.
     #[inline(always)]
-    pub fn multiply<S: Simd>(&self, simd: S, rows: Rows, made: impl FnMut(usize, usize, &[Pair<S>])) {
-        // As many sums at once as there are registers for.
+    pub fn multiply<S: Simd>(&self, simd: S, rows: Rows, mut made: impl FnMut(usize, usize, &[Pair<S>])) {
+        for column in (0..self.columns).step_by(breadth::<S>()) {
+            self.multiply_columns(
+                simd,
+                rows,
+                column,
+                #[inline(always)]
+                |first, tile| made(first, column, tile),
+            );
+        }
+    }
+
+    /// Hands the tiles of one pair of columns to `made`: first row, and a pair a row.
+    #[inline(always)]
+    pub fn multiply_columns<S: Simd>(&self, simd: S, rows: Rows, column: usize, made: impl FnMut(usize, &[Pair<S>])) {
+        // As many rows at once as there are registers for their sums.
         if S::REGISTER_COUNT >= 32 {
-            self.multiply_by::<S, 8>(simd, rows, made);
+            self.multiply_by::<S, 8>(simd, rows, column, made);
         } else {
-            self.multiply_by::<S, 4>(simd, rows, made);
+            self.multiply_by::<S, 6>(simd, rows, column, made);
         }
     }
 
@@ -101,12 +119,21 @@ impl Panels {
         &self,
         simd: S,
         rows: Rows,
-        mut made: impl FnMut(usize, usize, &[Pair<S>]),
+        column: usize,
+        mut made: impl FnMut(usize, &[Pair<S>]),
     ) {
-        for column in (0..self.columns).step_by(breadth::<S>()) {
-            for first in (0..rows.count).step_by(R) {
+        // Up to four rows at the end are a smaller tile.
+        let mut first = 0;
+        while first < rows.count {
+            let left = rows.count - first;
+            if left > 4 {
                 let tile = self.tile::<S, R>(simd, rows, first, column);
-                made(first, column, &tile[..R.min(rows.count - first)]);
+                made(first, &tile[..R.min(left)]);
+                first += R;
+            } else {
+                let tile = self.tile::<S, 4>(simd, rows, first, column);
+                made(first, &tile[..left]);
+                first += 4;
             }
         }
     }
@@ -121,18 +148,19 @@ impl Panels {
         write(self, rows, y, true);
     }
 
-    /// The tile from a row and a column on; the last row stands in for those beyond it.
+    /// The tile from a row and a column on; the last row and the last panel stand in for those beyond them.
     #[inline(always)]
     pub fn tile<S: Simd, const R: usize>(&self, simd: S, rows: Rows, first: usize, column: usize) -> [Pair<S>; R] {
-        let (panel, part) = (column / WIDTH, column % WIDTH / S::F32_LANES);
-        let lines = &self.lines[panel * self.depth..][..self.depth];
+        let [left, right] = [column, column + S::F32_LANES];
+        let (bias, weight) = ([self.bias(left), self.bias(right)], [self.lines(left), self.lines(right)]);
+        let part = [left % WIDTH / S::F32_LANES, right % WIDTH / S::F32_LANES];
         let mut x: [&[f32]; R] = [&[]; R];
         for (r, x) in x.iter_mut().enumerate() {
-            *x = &rows.data[(first + r).min(rows.count - 1) * rows.stride..][..lines.len()];
+            *x = &rows.data[(first + r).min(rows.count - 1) * rows.stride..][..self.depth];
         }
-        let mut sums = [pair::<S>(&self.bias[panel], part); R];
-        for k in 0..lines.len() {
-            let weight = pair::<S>(&lines[k], part);
+        let mut sums = [[vector::<S>(bias[0], part[0]), vector::<S>(bias[1], part[1])]; R];
+        for k in 0..self.depth {
+            let weight = [vector::<S>(&weight[0][k], part[0]), vector::<S>(&weight[1][k], part[1])];
             for r in 0..R {
                 let x = simd.splat_f32s(x[r][k]);
                 sums[r][0] = simd.mul_add_f32s(x, weight[0], sums[r][0]);
@@ -140,6 +168,23 @@ impl Panels {
             }
         }
         sums
+    }
+
+    /// The lines of a column's panel.
+    #[inline(always)]
+    fn lines(&self, column: usize) -> &[Line] {
+        &self.lines[self.panel(column) * self.depth..][..self.depth]
+    }
+
+    /// The biases of a column's panel.
+    #[inline(always)]
+    fn bias(&self, column: usize) -> &Line {
+        &self.bias[self.panel(column)]
+    }
+
+    #[inline(always)]
+    fn panel(&self, column: usize) -> usize {
+        (column / WIDTH).min(self.bias.len() - 1)
     }
 }
 
@@ -161,82 +206,23 @@ fn write_with<S: Simd>(simd: S, panels: &Panels, rows: Rows<'_>, y: &mut [f32], 
     );
 }
 
-/// Rows summed up before the sums are written: so many fit into a first-level cache.
-const BLOCK: usize = 64;
-
-/// Adds `xᵀ g`, `[K, N]`, for rows `x` of length K and `g [count, N]`.
-pub fn add_products(x: Rows, g: &[f32], sums: &mut [f32]) {
-    let (width, depth) = (g.len() / x.count, sums.len() / (g.len() / x.count));
-    for (i, g) in g.chunks(BLOCK * width).enumerate() {
-        let rows = Rows { data: &x.data[i * BLOCK * x.stride..], count: g.len() / width, ..x };
-        add_block(rows, depth, g, sums);
-    }
-}
-
-#[pulp::with_simd(add_block = Arch::new())]
-#[inline(always)]
-fn add_block_with<S: Simd>(simd: S, x: Rows<'_>, depth: usize, g: &[f32], sums: &mut [f32]) {
-    if S::REGISTER_COUNT >= 32 {
-        add_block_by::<S, 8>(simd, x, depth, g, sums);
-    } else {
-        add_block_by::<S, 4>(simd, x, depth, g, sums);
-    }
-}
-
-#[inline(always)]
-fn add_block_by<S: Simd, const R: usize>(simd: S, x: Rows<'_>, depth: usize, g: &[f32], sums: &mut [f32]) {
-    let width = sums.len() / depth;
-    for column in (0..width).step_by(breadth::<S>()) {
-        for first in (0..depth).step_by(R) {
-            let used = R.min(depth - first);
-            let mut tile = [[simd.splat_f32s(0.0); 2]; R];
-            for (i, g) in g.chunks_exact(width).enumerate() {
-                let g = load(simd, &g[column..]);
-                let from = &x.data[i * x.stride + first..];
-                let x: [f32; R] = match from.first_chunk() {
-                    Some(x) => *x,
-                    None => filled(from),
-                };
-                for r in 0..R {
-                    let x = simd.splat_f32s(x[r]);
-                    tile[r][0] = simd.mul_add_f32s(x, g[0], tile[r][0]);
-                    tile[r][1] = simd.mul_add_f32s(x, g[1], tile[r][1]);
-                }
-            }
-            for (r, pair) in tile[..used].iter().enumerate() {
-                let place = &mut sums[(first + r) * width..][column..width];
-                store(simd, place, sum(simd, load(simd, place), *pair));
-            }
-        }
-    }
-}
-
 /// Fewer numbers than R, and zeros.
 #[inline(always)]
-fn filled<const R: usize>(rest: &[f32]) -> [f32; R] {
+pub fn filled<const R: usize>(rest: &[f32]) -> [f32; R] {
     let mut filled = [0.0; R];
     filled[..rest.len()].copy_from_slice(rest);
     filled
 }
 
-/// Adds up the columns of `g [count, N]`.
-pub fn add_rows(g: &[f32], sums: &mut [f32]) {
-    for g in g.chunks_exact(sums.len()) {
-        for (sum, g) in sums.iter_mut().zip(g) {
-            *sum += g;
-        }
-    }
+/// A vector of a line.
+#[inline(always)]
+fn vector<S: Simd>(line: &Line, part: usize) -> S::f32s {
+    S::as_simd_f32s(&line.0).0[part]
 }
 
-/// The pair of a line from a vector on.
+/// The sum of two pairs.
 #[inline(always)]
-fn pair<S: Simd>(line: &Line, part: usize) -> Pair<S> {
-    let vectors = S::as_simd_f32s(&line.0).0;
-    [vectors[part], vectors[part + 1]]
-}
-
-#[inline(always)]
-fn sum<S: Simd>(simd: S, a: Pair<S>, b: Pair<S>) -> Pair<S> {
+pub fn sum<S: Simd>(simd: S, a: Pair<S>, b: Pair<S>) -> Pair<S> {
     [simd.add_f32s(a[0], b[0]), simd.add_f32s(a[1], b[1])]
 }
 
@@ -249,6 +235,24 @@ pub fn store<S: Simd>(simd: S, rest: &mut [f32], pair: Pair<S>) {
         let (first, second) = rest.split_at_mut(S::F32_LANES.min(rest.len()));
         simd.partial_store_f32s(first, pair[0]);
         simd.partial_store_f32s(second, pair[1]);
+    }
+}
+
+/// Writes a vector to the beginning of a row's rest, as much as there is room for.
+#[inline(always)]
+pub fn store_vector<S: Simd>(simd: S, rest: &mut [f32], vector: S::f32s) {
+    match rest.get_mut(..S::F32_LANES) {
+        Some(place) => S::as_mut_simd_f32s(place).0[0] = vector,
+        None => simd.partial_store_f32s(rest, vector),
+    }
+}
+
+/// Reads a vector from the beginning of a row's rest, with zeros for what it lacks.
+#[inline(always)]
+pub fn load_vector<S: Simd>(simd: S, rest: &[f32]) -> S::f32s {
+    match rest.get(..S::F32_LANES) {
+        Some(place) => S::as_simd_f32s(place).0[0],
+        None => simd.partial_load_f32s(rest),
     }
 }
 

@@ -37,8 +37,19 @@ fn unwritten(weights: &Tensor) -> Tensor {
 /// Whether two tensors agree: relative to the expected one, and to `scale` where that is (mathematically) zero.
 #[track_caller]
 fn assert_close(what: &str, found: &Tensor, expected: &Tensor, scale: f64) {
+    assert_within(1e-5, what, found, expected, scale);
+}
+
+/// [`assert_close`] of passes by hand, whose convolutions round more (Winograd's products).
+#[track_caller]
+fn assert_close_by_hand(what: &str, found: &Tensor, expected: &Tensor, scale: f64) {
+    assert_within(4e-5, what, found, expected, scale);
+}
+
+#[track_caller]
+fn assert_within(relative: f64, what: &str, found: &Tensor, expected: &Tensor, scale: f64) {
     assert_eq!(found.size(), expected.size(), "{what}: shape");
     let norm = |t: &Tensor| t.to_kind(Kind::Double).norm().double_value(&[]);
     let (error, size) = (norm(&(found - expected)), norm(expected));
-    assert!(error <= 1e-5 * size + 1e-6 * scale, "{what}: error {error:.3e} against a norm of {size:.3e}");
+    assert!(error <= relative * (size + 0.1 * scale), "{what}: error {error:.3e} against a norm of {size:.3e}");
 }

@@ -2,7 +2,7 @@
 //! never matter to a prediction or a gradient.
 
 use super::reference::{Sample, Weights};
-use super::{assert_close, bits, random, unwritten};
+use super::{assert_close, assert_close_by_hand, bits, random, unwritten};
 use crate::data::ModalityShape;
 use crate::model::config::{Attention, Concat, ConvGru, Hidden, Identity, Mask, Mean};
 use crate::model::layer::{Masks, loss};
@@ -229,12 +229,15 @@ fn assert_gradients(name: &str, case: &Case, multilabel: bool) {
     assert_close(&format!("{name}: loss"), &loss, &expected_loss, 0.0);
     let scale = expected.norm().double_value(&[]);
     let (loss_alone, grads_alone) = case.alone().found(multilabel);
-    assert_close(&format!("{name}: loss by hand"), &loss_alone, &expected_loss.narrow(0, 0, 1), 0.0);
+    assert_close_by_hand(&format!("{name}: loss by hand"), &loss_alone, &expected_loss.narrow(0, 0, 1), 0.0);
     let named = |rows: &Tensor, l: i64| case.model.layout.split(&rows.get(l));
-    for (how, grads, l) in [("lane 0", &grads, 0), ("lane 1", &grads, 1), ("lane 0 by hand", &grads_alone, 0)] {
-        for ((weight, found), (_, expected)) in named(grads, l).iter().zip(named(&expected, l)) {
-            assert_close(&format!("{name}: {how}, {weight}"), found, &expected, scale);
+    for l in 0..LANES {
+        for ((weight, found), (_, expected)) in named(&grads, l).iter().zip(named(&expected, l)) {
+            assert_close(&format!("{name}: lane {l}, {weight}"), found, &expected, scale);
         }
+    }
+    for ((weight, found), (_, expected)) in named(&grads_alone, 0).iter().zip(named(&expected, 0)) {
+        assert_close_by_hand(&format!("{name}: by hand, {weight}"), found, &expected, scale);
     }
 }
 
@@ -303,8 +306,8 @@ fn masked_heads_have_the_same_gradients_by_hand() {
     for gated in [false, true] {
         let case = with(case(1, fusions()[0].clone(), true, gated, true), masked_heads);
         let ((loss, grads), (alone, by_hand)) = (case.found(false), case.alone().found(false));
-        assert_close("loss", &alone, &loss.narrow(0, 0, 1), 0.0);
-        assert_close("gradients", &by_hand, &grads.narrow(0, 0, 1), 0.0);
+        assert_close_by_hand("loss", &alone, &loss.narrow(0, 0, 1), 0.0);
+        assert_close_by_hand("gradients", &by_hand, &grads.narrow(0, 0, 1), 0.0);
     }
 }
 
@@ -316,7 +319,7 @@ fn assert_scores(case: &Case) {
         let weights = case.weights.narrow(0, l, 1);
         let packed = case.model.packed(&weights, false);
         let logits = case.model.score(&weights, &of_lane(&case.inputs, l), Some(&packed));
-        assert_close("logits, by hand", &logits, &expected.narrow(0, l, 1), 0.0);
+        assert_close_by_hand("logits, by hand", &logits, &expected.narrow(0, l, 1), 0.0);
     }
 }
 
