@@ -58,7 +58,7 @@ impl Attention {
             let at = if keep { i } else { 0 };
             let (hidden, shares) = (&mut hidden[at * units..][..units], &mut shares[at * time * k..][..time * k]);
             hide(self, x, hidden);
-            self.second.product(Rows { data: hidden, stride: self.first.columns(), count: time }, shares);
+            self.second.product(Rows { data: hidden, count: time }, shares);
             share(shares, &steps[i * time..][..time], &heads[i * k..][..k]);
             average(shares, x, &mut pooled[i * k * width..][..k * width], k);
         }
@@ -83,11 +83,11 @@ impl Attention {
         for (i, gy) in gy.chunks_exact(k * width).enumerate() {
             let (x, shares) = (&x[i * time * width..][..time * width], &shares[i * time * k..][..time * k]);
             let (gx, gscores) = (&mut gx[i * time * width..][..time * width], &mut gscores[i * time * k..][..time * k]);
-            Panels::plain(gy, width, 0, &vec![0.0; width]).product(Rows { data: shares, stride: k, count: time }, gx);
-            Panels::transposed(gy, width).product(Rows { data: x, stride: width, count: time }, gscores);
+            Panels::plain(gy, width, 0, &vec![0.0; width]).product(Rows { data: shares, count: time }, gx);
+            Panels::transposed(gy, width).product(Rows { data: x, count: time }, gscores);
             unshare(shares, &heads[i * k..][..k], gscores);
         }
-        add_products(Rows { data: &hidden, stride: units, count: rows }, &gscores, second_weight);
+        add_products(Rows { data: &hidden, count: rows }, &gscores, second_weight);
         add_rows(&gscores, second_bias);
         let (together, mut ghidden) = (TOGETHER.min(rows), vec![0.0; TOGETHER.min(rows) * units]);
         let parts = x.chunks(together * width).zip(gx.chunks_mut(together * width));
@@ -95,9 +95,9 @@ impl Attention {
             let (first_row, count) = (i * together, x.len() / width);
             let (hidden, ghidden) = (&hidden[first_row * units..][..count * units], &mut ghidden[..count * units]);
             unhide(second, &gscores[first_row * k..][..count * k], hidden, ghidden);
-            add_products(Rows { data: x, stride: width, count }, ghidden, first_weight);
+            add_products(Rows { data: x, count }, ghidden, first_weight);
             add_rows(ghidden, first_bias);
-            first.add_product(Rows { data: ghidden, stride: units, count }, gx);
+            first.add_product(Rows { data: ghidden, count }, gx);
         }
         let gx = Tensor::from_slice(&gx).view([1, count as i64, time as i64, width as i64]);
         (all, gx)
@@ -112,7 +112,7 @@ fn hide_with<S: Simd>(simd: S, attention: &Attention, x: &[f32], hidden: &mut [f
     let count = hidden.len() / units;
     attention.first.multiply(
         simd,
-        Rows { data: x, stride: x.len() / count, count },
+        Rows { data: x, count },
         #[inline(always)]
         |first, column, tile| {
             for (row, pair) in (first..).zip(tile) {
@@ -131,7 +131,7 @@ fn unhide_with<S: Simd>(simd: S, second: &Panels, gscores: &[f32], hidden: &[f32
     let (units, one) = (second.columns(), simd.splat_f32s(1.0));
     second.multiply(
         simd,
-        Rows { data: gscores, stride: second.depth(), count: hidden.len() / units },
+        Rows { data: gscores, count: hidden.len() / units },
         #[inline(always)]
         |first, column, tile| {
             for (row, pair) in (first..).zip(tile) {

@@ -1,6 +1,7 @@
 //! Convolution (kernel 5, padding 2) → max-pool 2 → ReLU, as [`crate::model::layer::ConvBlock`], by Winograd's products.
 //!
-//! A tile of four outputs is two pools, so what is pooled is in registers.
+//! The products of a few tiles at all points are laid down once; what becomes of them (the way back, bias, pools, ReLU) is done in
+//! registers, since a tile of four outputs is two pools.
 
 use super::over_rows::add_products;
 use super::steps::{Steps, Tiles};
@@ -16,7 +17,6 @@ pub struct Conv {
     bias: Vec<f32>,
     /// `[O, C]` a point; only where the gradient of the input is wanted.
     back: Option<[Panels; POINTS]>,
-    input: usize,
 }
 
 /// What the backward reads.
@@ -45,13 +45,12 @@ impl Conv {
             weight: std::array::from_fn(|p| Panels::plain(point(p), output, 0, &none)),
             bias: bias.to_vec(),
             back: to_input.then(|| std::array::from_fn(|p| Panels::transposed(point(p), output))),
-            input,
         }
     }
 
     /// Channels C of the input.
     pub fn input(&self) -> usize {
-        self.input
+        self.weight[0].depth()
     }
 
     /// Channels O of the output.
@@ -61,7 +60,7 @@ impl Conv {
 
     /// Numbers of W and of b.
     pub fn sizes(&self) -> [usize; 2] {
-        [KERNEL * self.input * self.output(), self.output()]
+        [KERNEL * self.input() * self.output(), self.output()]
     }
 
     /// From the first samples of `x [B, T, C]`, so many, to `y [B, ⌊T/2⌋, O]`; where it is wanted, `won [B, ⌊T/2⌋, O]` becomes the second
@@ -76,16 +75,16 @@ impl Conv {
 
     /// Adds the gradients of W and b, and gives that of the input `[B, T, C]` where it is wanted.
     pub fn backward(&self, passed: Passed, [weight, bias]: [&mut [f32]; 2]) -> Option<Steps> {
-        let (x, size) = (passed.x, self.input * self.output());
-        let mut gx = self.back.is_some().then(|| Steps::new(x.count(), x.time(), self.input));
+        let (x, input) = (passed.x, self.input());
+        let size = input * self.output();
+        let mut gx = self.back.is_some().then(|| Steps::new(x.count(), x.time(), input));
         let (mut points, mut gpoints, mut sums) = (Vec::new(), Vec::new(), vec![0.0; POINTS * size]);
         for tiles in Tiles::of(x.count(), passed.y.time()) {
             spread(x, tiles, &mut points);
             apart(passed, tiles, &mut gpoints, bias);
-            let each =
-                points.chunks_exact(tiles.count * self.input).zip(gpoints.chunks_exact(tiles.count * self.output()));
+            let each = points.chunks_exact(tiles.count * input).zip(gpoints.chunks_exact(tiles.count * self.output()));
             for ((points, gpoints), sums) in each.zip(sums.chunks_exact_mut(size)) {
-                add_products(Rows { data: points, stride: self.input, count: tiles.count }, gpoints, sums);
+                add_products(Rows { data: points, count: tiles.count }, gpoints, sums);
             }
             if let (Some(back), Some(gx)) = (&self.back, &mut gx) {
                 gather(back, &gpoints, tiles, gx);
@@ -129,7 +128,7 @@ fn multiplied<S: Simd>(
     let mut products = vec![[[simd.splat_f32s(0.0); POINTS]; 2]; count];
     for column in (0..width).step_by(breadth::<S>()) {
         for (p, weight) in weight.iter().enumerate() {
-            let rows = Rows { data: &points[p * count * depth..], stride: depth, count };
+            let rows = Rows { data: &points[p * count * depth..], count };
             weight.multiply_columns(
                 simd,
                 rows,
@@ -233,4 +232,143 @@ fn gather_with<S: Simd>(simd: S, back: &[Panels; POINTS], points: &[f32], tiles:
             }
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_near, numbers, on_all_vectors};
+    use super::*;
+
+    /// Samples, steps, channels in and out.
+    const SHAPES: [[usize; 4]; 8] = [
+        [1, 2, 1, 1],
+        [1, 3, 3, 8],
+        [2, 7, 8, 3],
+        [9, 8, 17, 5],
+        [3, 13, 2, 33],
+        [1, 17, 3, 16],
+        [9, 61, 4, 17],
+        [40, 16, 5, 9],
+    ];
+
+    /// A block on numbers, with whatever the backward needs.
+    struct Case {
+        shape: [usize; 4],
+        conv: Conv,
+        weight: Vec<f32>,
+        x: Vec<f32>,
+        gy: Vec<f32>,
+    }
+
+    fn case(shape: [usize; 4]) -> Case {
+        let [count, time, input, output] = shape;
+        let (weight, bias) = (numbers(KERNEL * input * output, 1), numbers(output, 2));
+        let (x, gy) = (numbers(count * time * input, 3), numbers(count * (time / 2) * output, 4));
+        Case { shape, conv: Conv::new([&weight, &bias], true), weight, x, gy }
+    }
+
+    fn filled(count: usize, time: usize, data: &[f32]) -> Steps {
+        let size = data.len() / count;
+        let mut steps = Steps::new(count, time, size / time);
+        data.chunks_exact(size).enumerate().for_each(|(i, data)| steps.sample_mut(i).copy_from_slice(data));
+        steps
+    }
+
+    fn all(steps: &mut Steps) -> Vec<f32> {
+        (0..steps.count()).flat_map(|i| steps.sample_mut(i).to_vec()).collect()
+    }
+
+    /// Output, then the gradients of input, weight and bias.
+    fn passes(case: &Case) -> [Vec<f32>; 4] {
+        let [count, time, input, output] = case.shape;
+        let (x, gy) = (filled(count, time, &case.x), filled(count, time / 2, &case.gy));
+        let (mut y, mut won) = (Steps::new(count, time / 2, output), Steps::new(count, time / 2, output));
+        case.conv.forward(count, &x, &mut y, Some(&mut won));
+        let (mut weight, mut bias) = (vec![0.0; KERNEL * input * output], vec![0.0; output]);
+        let passed = Passed { x: &x, y: &y, won: &won, gy: &gy, kept: 1.25 };
+        let gx = case.conv.backward(passed, [&mut weight, &mut bias]);
+        [all(&mut y), all(&mut gx.expect("packed for it")), weight, bias]
+    }
+
+    /// The same by direct sums in f64.
+    fn directly(case: &Case) -> [Vec<f64>; 4] {
+        let [count, time, input, output] = case.shape;
+        let pools = time / 2;
+        let mut y = vec![0.0; count * pools * output];
+        let (mut gx, mut weight, mut bias) = (vec![0.0; case.x.len()], vec![0.0; case.weight.len()], vec![0.0; output]);
+        for sample in 0..count {
+            for (pool, o) in (0..pools).flat_map(|pool| (0..output).map(move |o| (pool, o))) {
+                // Numbers of the input that the kernel's step k meets at a time.
+                let at = |t: usize, k: usize| (t + k).checked_sub(KERNEL / 2).filter(|t| *t < time);
+                let terms = |t: usize| {
+                    (0..KERNEL * input).filter_map(move |i| {
+                        let place = (sample * time + at(t, i / input)?) * input + i % input;
+                        Some((place, i * output + o))
+                    })
+                };
+                let before =
+                    |t: usize| terms(t).map(|(x, w)| f64::from(case.x[x]) * f64::from(case.weight[w])).sum::<f64>();
+                let (first, second) = (before(2 * pool), before(2 * pool + 1));
+                let place = (sample * pools + pool) * output + o;
+                y[place] = (first.max(second) + f64::from(case.conv.bias[o])).max(0.0);
+                let g = if y[place] > 0.0 { 1.25 * f64::from(case.gy[place]) } else { 0.0 };
+                bias[o] += g;
+                for (x, w) in terms(2 * pool + usize::from(second > first)) {
+                    gx[x] += g * f64::from(case.weight[w]);
+                    weight[w] += g * f64::from(case.x[x]);
+                }
+            }
+        }
+        [y, gx, weight, bias]
+    }
+
+    #[test]
+    fn a_block_and_its_gradients_are_those_of_direct_sums() {
+        for shape in SHAPES {
+            let case = case(shape);
+            for (what, (found, expected)) in
+                ["output", "input", "weight", "bias"].iter().zip(passes(&case).iter().zip(directly(&case)))
+            {
+                assert_near(&format!("{shape:?}, {what}"), found, &expected, 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sample_gives_the_same_bytes_alone_and_among_others() {
+        let whole = case([9, 13, 4, 17]);
+        let [count, time, input, output] = whole.shape;
+        let pooled = |count: usize, x: &[f32]| {
+            let mut y = Steps::new(count, time / 2, output);
+            whole.conv.forward(count, &filled(count, time, x), &mut y, None);
+            all(&mut y)
+        };
+        let alone: Vec<f32> = whole.x.chunks_exact(time * input).flat_map(|x| pooled(1, x)).collect();
+        assert_eq!(pooled(count, &whole.x), alone);
+    }
+
+    #[test]
+    fn any_vectors_give_the_same_bytes() {
+        for shape in SHAPES {
+            let case = case(shape);
+            let [count, time, _, output] = shape;
+            let (x, gy) = (filled(count, time, &case.x), filled(count, time / 2, &case.gy));
+            on_all_vectors!(|simd| {
+                let (mut y, mut won) = (Steps::new(count, time / 2, output), Steps::new(count, time / 2, output));
+                let (mut points, mut gpoints, mut bias) = (Vec::new(), Vec::new(), vec![0.0; output]);
+                let mut gx = Steps::new(count, time, case.conv.input());
+                let mut made = Vec::new();
+                for tiles in Tiles::of(count, time / 2) {
+                    spread_with(simd, &x, tiles, &mut points);
+                    pooled_with(simd, &case.conv, &points, tiles, &mut y, Some(&mut won));
+                    let passed = Passed { x: &x, y: &y, won: &won, gy: &gy, kept: 1.25 };
+                    apart_with(simd, passed, tiles, &mut gpoints, &mut bias);
+                    gather_with(simd, case.conv.back.as_ref().expect("packed for it"), &gpoints, tiles, &mut gx);
+                    made.extend([points.clone(), gpoints.clone()]);
+                }
+                made.extend([all(&mut y), all(&mut won), all(&mut gx), bias]);
+                made
+            });
+        }
+    }
 }

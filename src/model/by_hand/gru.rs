@@ -83,7 +83,7 @@ impl Gru {
             let at = if keep { t } else { 0 };
             let (gates, sent) = (&mut gates[at * 3 * step..][..3 * step], &mut sent[at * step..][..step]);
             let (before, after) = states.split_at_mut((t + 1) * step);
-            self.input.product(Rows { data: &x[t * count * depth..], stride: depth, count }, gates);
+            self.input.product(Rows { data: &x[t * count * depth..], count }, gates);
             let state = if t > 0 { &self.state } else { &self.begin };
             next(state, gates, sent, &before[t * step..], &mut after[..step]);
         }
@@ -96,7 +96,7 @@ impl Gru {
         let hidden = self.hidden();
         let Kept { x, mut gates, mut sent, states } = kept;
         let (step, rows) = (count * hidden, g.len() / hidden);
-        let (time, depth) = (rows / count, x.len() / rows);
+        let time = rows / count;
         let Some(to_state) = &self.to_state else { unreachable!("a backward is of weights packed for one") };
         for t in (0..time).rev() {
             let (before, g) = g.split_at_mut(t * step);
@@ -106,24 +106,24 @@ impl Gru {
             if t > 0 {
                 let before = &mut before[(t - 1) * step..];
                 add_rows(&g[..step], before);
-                to_state.add_product(Rows { data: gates, stride: 3 * hidden, count }, before);
+                to_state.add_product(Rows { data: gates, count }, before);
             }
         }
         let [input_weight, state_weight, input_bias, state_bias] = gradients;
         if time > 1 {
             // The state before the first step is zero.
-            let before = Rows { data: &states[step..], stride: hidden, count: rows - count };
+            let before = Rows { data: &states[step..], count: rows - count };
             add_products(before, &gates[3 * step..], state_weight);
         }
         add_rows(&gates, state_bias);
         for (gates, new) in gates.chunks_exact_mut(3 * hidden).zip(sent.chunks_exact(hidden)) {
             gates[2 * hidden..].copy_from_slice(new);
         }
-        add_products(Rows { data: &x, stride: depth, count: rows }, &gates, input_weight);
+        add_products(Rows { data: &x, count: rows }, &gates, input_weight);
         add_rows(&gates, input_bias);
         let Some(to_input) = &self.to_input else { return Vec::new() };
         let mut gx = x;
-        to_input.product(Rows { data: &gates, stride: 3 * hidden, count: rows }, &mut gx);
+        to_input.product(Rows { data: &gates, count: rows }, &mut gx);
         gx
     }
 }
@@ -156,7 +156,7 @@ fn next_by<S: Simd, const R: usize>(
     after: &mut [f32],
 ) {
     let hidden = panels[0].columns();
-    let rows = Rows { data: before, stride: hidden, count: before.len() / hidden };
+    let rows = Rows { data: before, count: before.len() / hidden };
     for column in (0..hidden).step_by(breadth::<S>()) {
         for first in (0..rows.count).step_by(R) {
             let reset = panels[0].tile::<S, R>(simd, rows, first, column);

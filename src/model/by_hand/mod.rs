@@ -1,9 +1,9 @@
 //! Passes of one model on a CPU without libtorch.
 //!
-//! The layers that cost most: convolutions with two fifths of the multiplications of a direct sum, and pools, gates and tanh
-//! applied to products that are still in registers. The weights are packed first: once for all samples that are scored, and for
-//! every step of training. What is left (masks, heads, pooled features, several models at once, and everything on a GPU) is done
-//! by [`super::layer`], which gives the same within rounding. A backward is only asked of weights that were packed for one.
+//! The layers that cost most: convolutions with two fifths of the multiplications of a direct sum, and gates and tanh applied to
+//! products that are still in registers. The weights are packed first: once for all samples that are scored, and for every step
+//! of training. What is left (masks, heads, pooled features, several models at once, and everything on a GPU) is done by
+//! [`super::layer`], which gives the same within rounding. A backward is only asked of weights that were packed for one.
 
 mod attention;
 mod conv;
@@ -11,6 +11,8 @@ mod gru;
 mod over_rows;
 mod steps;
 mod tanh;
+#[cfg(test)]
+mod testing;
 mod tile;
 mod winograd;
 

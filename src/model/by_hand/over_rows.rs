@@ -6,7 +6,7 @@
 use super::tile::{Pair, Rows, breadth, filled, load, store, sum};
 use pulp::{Arch, Simd};
 
-/// Rows summed up before the sums are written: a pair of their columns fits into a first-level cache.
+/// Rows summed up before the sums are written: a pair of their columns is at most as large as a first-level cache.
 const BLOCK: usize = 256;
 
 /// Adds `xᵀ g`, `[K, N]`, for rows `x` of length K and `g [count, N]`.
@@ -23,10 +23,11 @@ pub fn add_products_with<S: Simd>(simd: S, x: Rows<'_>, g: &[f32], sums: &mut [f
 #[inline(always)]
 fn add_products_by<S: Simd, const R: usize>(simd: S, x: Rows, g: &[f32], sums: &mut [f32]) {
     let width = g.len() / x.count;
+    let depth = sums.len() / width;
     let (mut across, mut columns) = (Vec::new(), Vec::new());
     for (i, g) in g.chunks(BLOCK * width).enumerate() {
-        let rows = Rows { data: &x.data[i * BLOCK * x.stride..], count: g.len() / width, ..x };
-        rows.across(sums.len() / width, &mut across);
+        let rows = Rows { data: &x.data[i * BLOCK * depth..], count: g.len() / width };
+        rows.across(depth, &mut across);
         for column in (0..width).step_by(breadth::<S>()) {
             columns.clear();
             columns.extend(g.chunks_exact(width).map(
@@ -54,7 +55,7 @@ impl Rows<'_> {
             across.extend((0..self.count).map(
                 #[inline(always)]
                 |row| {
-                    let from = &self.data[row * self.stride + first..][..used];
+                    let from = &self.data[row * depth + first..][..used];
                     from.first_chunk().copied().unwrap_or_else(
                         #[inline(always)]
                         || filled(from),
@@ -84,6 +85,46 @@ pub fn add_rows(g: &[f32], sums: &mut [f32]) {
     for g in g.chunks_exact(sums.len()) {
         for (sum, g) in sums.iter_mut().zip(g) {
             *sum += g;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_near, numbers, on_all_vectors};
+    use super::*;
+
+    /// Rows, numbers of a row of either factor; 300 rows are two blocks.
+    const SHAPES: [[usize; 3]; 5] = [[1, 1, 1], [5, 4, 16], [64, 9, 33], [256, 3, 7], [300, 17, 21]];
+
+    #[test]
+    fn sums_are_those_of_plain_products() {
+        for [count, depth, width] in SHAPES {
+            let (x, g) = (numbers(count * depth, 1), numbers(count * width, 2));
+            // Added to what is there.
+            let mut sums = vec![1.0; depth * width];
+            add_products(Rows { data: &x, count }, &g, &mut sums);
+            let sum = |k: usize, n: usize| -> f64 {
+                (0..count).map(|i| f64::from(x[i * depth + k]) * f64::from(g[i * width + n])).sum::<f64>() + 1.0
+            };
+            let expected: Vec<f64> = (0..depth * width).map(|i| sum(i / width, i % width)).collect();
+            assert_near(&format!("{count} rows, {depth} by {width}"), &sums, &expected, 1e-6);
+        }
+    }
+
+    #[test]
+    fn any_vectors_give_the_same_bytes() {
+        for [count, depth, width] in SHAPES {
+            let (x, g) = (numbers(count * depth, 1), numbers(count * width, 2));
+            let mut here = vec![1.0; depth * width];
+            add_products(Rows { data: &x, count }, &g, &mut here);
+            let rows = Rows { data: &x, count };
+            on_all_vectors!(|simd| {
+                let (mut by_four, mut by_eight) = (vec![1.0; depth * width], vec![1.0; depth * width]);
+                add_products_by::<_, 4>(simd, rows, &g, &mut by_four);
+                add_products_by::<_, 8>(simd, rows, &g, &mut by_eight);
+                assert_eq!([&by_four, &by_eight], [&here, &here]);
+            });
         }
     }
 }

@@ -65,18 +65,23 @@ impl Steps {
 
     /// A sample's steps `[T, C]`.
     pub fn sample_mut(&mut self, sample: usize) -> &mut [f32] {
-        let from = (sample * room(self.time) + PADDING) * self.channels;
+        let from = self.at((sample, 0));
         &mut self.data[from..][..self.time * self.channels]
     }
 
     /// A sample's step.
-    pub fn step(&self, (sample, step): (usize, usize)) -> &[f32] {
-        &self.data[(sample * room(self.time) + PADDING + step) * self.channels..][..self.channels]
+    pub fn step(&self, place: (usize, usize)) -> &[f32] {
+        &self.data[self.at(place)..][..self.channels]
     }
 
     /// A sample's step.
-    pub fn step_mut(&mut self, (sample, step): (usize, usize)) -> &mut [f32] {
-        &mut self.data[(sample * room(self.time) + PADDING + step) * self.channels..][..self.channels]
+    pub fn step_mut(&mut self, place: (usize, usize)) -> &mut [f32] {
+        let from = self.at(place);
+        &mut self.data[from..][..self.channels]
+    }
+
+    fn at(&self, (sample, step): (usize, usize)) -> usize {
+        (sample * room(self.time) + PADDING + step) * self.channels
     }
 
     /// The eight steps that a tile's outputs are made of.
@@ -84,7 +89,7 @@ impl Steps {
         &self.data[self.before(tile)..][..POINTS * self.channels]
     }
 
-    /// The eight steps that a tile's outputs are made of.
+    /// The same to add gradients to; the zeros around do not stay such then, so only [`Steps::step`] reads them.
     pub fn around_mut(&mut self, tile: Tile) -> &mut [f32] {
         let from = self.before(tile);
         &mut self.data[from..][..POINTS * self.channels]

@@ -1,6 +1,6 @@
 //! Products of rows with a packed weight, in tiles of a few rows by two vectors of columns that stay in registers.
 //!
-//! What is made of a tile (a pool, a gate) is made of it while it is there, so no layer takes a pass of its own over its
+//! What is made of a tile (a gate, a tanh) is made of it while it is there, so most layers take no pass of their own over their
 //! products. Every sum runs over the depth in order and is fused, whatever vectors a CPU has: any of them give the same bytes.
 //! Closures are marked `#[inline(always)]` because they would be compiled for the oldest CPU otherwise.
 
@@ -31,13 +31,11 @@ pub fn breadth<S: Simd>() -> usize {
     2 * S::F32_LANES
 }
 
-/// Rows of one length, a stride apart in memory; they may overlap, as the windows of a convolution do.
+/// Rows of one length, one after another.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
-    /// The memory, from the first row on.
+    /// The numbers from the first row on.
     pub data: &'a [f32],
-    /// From one row to the next.
-    pub stride: usize,
     /// Number of rows.
     pub count: usize,
 }
@@ -156,7 +154,7 @@ impl Panels {
         let part = [left % WIDTH / S::F32_LANES, right % WIDTH / S::F32_LANES];
         let mut x: [&[f32]; R] = [&[]; R];
         for (r, x) in x.iter_mut().enumerate() {
-            *x = &rows.data[(first + r).min(rows.count - 1) * rows.stride..][..self.depth];
+            *x = &rows.data[(first + r).min(rows.count - 1) * self.depth..][..self.depth];
         }
         let mut sums = [[vector::<S>(bias[0], part[0]), vector::<S>(bias[1], part[1])]; R];
         for k in 0..self.depth {
@@ -268,5 +266,62 @@ pub fn load<S: Simd>(simd: S, rest: &[f32]) -> Pair<S> {
             let (first, second) = rest.split_at(S::F32_LANES.min(rest.len()));
             [simd.partial_load_f32s(first), simd.partial_load_f32s(second)]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_near, numbers, on_all_vectors};
+    use super::*;
+
+    /// Rows, depth, columns.
+    const SHAPES: [[usize; 3]; 7] =
+        [[1, 1, 1], [3, 5, 7], [4, 0, 9], [5, 9, 16], [9, 12, 17], [13, 4, 33], [17, 33, 48]];
+
+    #[test]
+    fn a_product_is_that_of_plain_sums() {
+        for [count, depth, columns] in SHAPES {
+            let (x, weight, bias) = (numbers(count * depth, 1), numbers(depth * columns, 2), numbers(columns, 3));
+            let expected: Vec<f64> = (0..count * columns)
+                .map(|i| {
+                    let (row, column) = (i / columns, i % columns);
+                    let term = |k: usize| f64::from(x[row * depth + k]) * f64::from(weight[k * columns + column]);
+                    f64::from(bias[column]) + (0..depth).map(term).sum::<f64>()
+                })
+                .collect();
+            let panels = Panels::plain(&weight, columns, 0, &bias);
+            let mut y = vec![f32::NAN; count * columns];
+            panels.product(Rows { data: &x, count }, &mut y);
+            assert_near(&format!("{count} rows, {depth} by {columns}"), &y, &expected, 1e-6);
+        }
+    }
+
+    #[test]
+    fn any_vectors_give_the_same_bytes() {
+        for [count, depth, columns] in SHAPES {
+            let (x, weight, bias) = (numbers(count * depth, 1), numbers(depth * columns, 2), numbers(columns, 3));
+            let panels = Panels::plain(&weight, columns, 0, &bias);
+            let rows = Rows { data: &x, count };
+            let mut here = vec![0.0; count * columns];
+            panels.product(rows, &mut here);
+            on_all_vectors!(|simd| {
+                let mut y = vec![0.0; count * columns];
+                write_with(simd, &panels, rows, &mut y, false);
+                assert_eq!(y, here);
+                // As many rows as where there are 32 registers.
+                for column in (0..columns).step_by(breadth_of(simd)) {
+                    panels.multiply_by::<_, 8>(simd, rows, column, |first, tile| {
+                        for (row, &pair) in (first..).zip(tile) {
+                            store(simd, &mut y[row * columns..][column..columns], pair);
+                        }
+                    });
+                }
+                assert_eq!(y, here);
+            });
+        }
+    }
+
+    fn breadth_of<S: Simd>(_simd: S) -> usize {
+        breadth::<S>()
     }
 }
