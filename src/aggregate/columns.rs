@@ -11,8 +11,6 @@ const CPU_NUMBERS: i64 = 1 << 23;
 const CPU_COLUMNS: i64 = 1 << 14;
 /// Numbers of a block on a CPU that stays in the second-level cache of a core.
 const CACHED_NUMBERS: i64 = 1 << 17;
-/// Columns of such a block at least.
-const CACHED_COLUMNS: i64 = 512;
 /// Numbers of a block on a GPU: enough to fill it.
 const GPU_NUMBERS: i64 = 1 << 26;
 /// A block has a multiple of so many columns, but for the last.
@@ -26,10 +24,9 @@ pub(super) fn width(device: Device, n: i64) -> i64 {
     (numbers / n.max(1)).min(most).max(MULTIPLE) / MULTIPLE * MULTIPLE
 }
 
-/// Columns of a block of n rows on a CPU that stays in the second-level cache of a core, up to 256 rows.
+/// Columns of a block of n rows on a CPU that stays in the second-level cache of a core, up to 2,048 rows.
 pub(super) fn cached_width(n: i64) -> i64 {
-    let columns = (CACHED_NUMBERS / n.max(1)).max(CACHED_COLUMNS) / MULTIPLE * MULTIPLE;
-    columns.min((CPU_NUMBERS / n.max(1)).max(MULTIPLE) / MULTIPLE * MULTIPLE)
+    (CACHED_NUMBERS / n.max(1)).max(MULTIPLE) / MULTIPLE * MULTIPLE
 }
 
 /// What `work` makes of each block `[n, w]` and its first column, in order.

@@ -1,15 +1,18 @@
 //! Gram products in f64: the inner products of the rows `[n, P]` and of the zero vector, all minus one of the rows.
 //!
-//! On a CPU few rows are multiplied by hand: a block of columns, small enough for the second-level cache, is laid out in f64,
-//! [`GROUP`] rows side by side, and each pair of groups adds to [`LANES`] partial sums a pair of rows. Their number is
-//! fixed and what is fused is so everywhere, so that every CPU gives the same bytes (`pulp` picks the widest vectors it has).
-//! For many rows, and on a GPU, the matrix product of the tensor library is the faster one.
+//! On a CPU they are multiplied by hand: a block of columns is laid out in f64, [`GROUP`] rows side by side, and each pair of
+//! groups adds to [`LANES`] partial sums a pair of rows. Their number is fixed and what is fused is so everywhere, so that every
+//! CPU gives the same bytes (`pulp` picks the widest vectors it has). Of few rows, threads take strands of columns, whose sums
+//! are added up; of many, pairs of blocks of rows, since the sums of a strand would be as large as the rows. On a GPU the
+//! tensor library multiplies.
 
 use super::columns::{cached_width, read, walk_by, walk_with, width};
 use super::numbers;
 use super::points::added;
-use crate::fault::Result;
+use crate::fault::{Error, Result};
 use pulp::{Arch, Simd};
+use rayon::prelude::*;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// Partial sums side by side.
@@ -20,8 +23,10 @@ const GROUP: usize = 4;
 const PACKED: usize = 1 << 15;
 /// Columns of them at most: two groups fit the first-level cache.
 const COLUMNS: usize = 512;
-/// Rows from which the matrix product of the tensor library is the faster one.
+/// Rows from which threads take pairs of blocks of rows.
 const MANY: i64 = 256;
+/// Groups of such a block: laid out, it fits the second-level cache.
+const BLOCK: usize = 16;
 /// Strands of columns whose products are added up apart, whatever the number of threads.
 const STRANDS: i64 = 16;
 /// Columns of a block in a product of tensors at the least, so that the product is worth its start.
@@ -33,7 +38,9 @@ const TILE: i64 = 64;
 pub(super) fn gram(rows: &Tensor, centre: i64) -> Result<Vec<f64>> {
     let (n, columns) = rows.size2()?;
     let strand = |width: i64| (columns / STRANDS + 1).max(width);
-    let strands = if rows.device() == Device::Cpu && n < MANY {
+    let strands = if rows.device() == Device::Cpu && n >= MANY {
+        return of_many(rows, centre);
+    } else if rows.device() == Device::Cpu {
         let width = cached_width(n);
         let scratch = || (Vec::new(), Vec::new());
         walk_with(rows, strand(width), scratch, |scratch, strand| of_numbers(&strand, width, centre, scratch))?
@@ -118,8 +125,12 @@ impl Products {
         let width = block.len() / self.n;
         let step = ((PACKED / (self.n + 1)).min(COLUMNS) / LANES).max(1) * LANES;
         for start in (0..width).step_by(step) {
-            pack(packed, block, [self.n, self.centre, start, step.min(width - start)]);
-            add_packed(&mut self.tiles, packed, (self.n + 1).div_ceil(GROUP));
+            let columns = start..width.min(start + step);
+            let groups = (self.n + 1).div_ceil(GROUP);
+            packed.resize(groups * laid_out(columns.len()), NOTHING);
+            let centre = &block[self.centre * width..][columns.clone()];
+            pack(packed, Piece { block, width, columns }, centre);
+            add_packed(&mut self.tiles, packed, groups);
         }
     }
 
@@ -140,17 +151,102 @@ impl Products {
     }
 }
 
-/// Lays out `width` columns of a block from `start` on, in f64 and minus row `centre`, with the zero vector below: group by group
-/// of rows, in each [`LANES`] columns of all its rows after the other, filled up with zeros; the last group with zero vectors.
+/// Products of many rows, block of columns by block: all rows are laid out, then pairs of blocks of them multiplied.
+fn of_many(rows: &Tensor, centre: i64) -> Result<Vec<f64>> {
+    let (n, columns) = rows.size2()?;
+    let size = n as usize + 1;
+    let blocks = size.div_ceil(GROUP).div_ceil(BLOCK);
+    let mut pairs: Vec<Pair> = (0..blocks).flat_map(|i| (i..blocks).map(move |j| Pair::new(i, j))).collect();
+    let (mut packed, mut about) = (Vec::new(), Vec::new());
+    for start in (0..columns).step_by(COLUMNS) {
+        let width = (COLUMNS as i64).min(columns - start);
+        let length = laid_out(width as usize);
+        packed.resize(size.div_ceil(GROUP) * length, NOTHING);
+        let strand = rows.f_narrow(1, start, width)?;
+        read(&strand.f_narrow(0, centre, 1)?, &mut about)?;
+        let block = |first: i64| Ok(strand.f_narrow(0, first, (MEMBERS as i64).min(n - first))?);
+        let blocks = (0..=n).step_by(MEMBERS).map(block).collect::<Result<Vec<Tensor>>>()?;
+        let places: Vec<_> = packed.chunks_mut(BLOCK * length).zip(blocks).collect();
+        places.into_par_iter().try_for_each_init(Vec::new, |numbers, (place, block)| {
+            read(&block, numbers)?;
+            let width = about.len();
+            pack(place, Piece { block: numbers, width, columns: 0..width }, &about);
+            Ok::<_, Error>(())
+        })?;
+        pairs.par_iter_mut().for_each(|pair| add_pair(pair, &packed, length));
+    }
+    let mut sums = vec![0.0; size * size];
+    for pair in &pairs {
+        pair.write(&mut sums, size);
+    }
+    Ok(sums)
+}
+
+/// Rows of a block.
+const MEMBERS: usize = BLOCK * GROUP;
+
+/// Sums of a block of rows by another.
+struct Pair {
+    i: usize,
+    j: usize,
+    sums: Vec<f64>,
+}
+
+impl Pair {
+    fn new(i: usize, j: usize) -> Self {
+        Self { i, j, sums: vec![0.0; MEMBERS * MEMBERS] }
+    }
+
+    fn write(&self, sums: &mut [f64], size: usize) {
+        let (top, left) = (self.i * MEMBERS, self.j * MEMBERS);
+        let width = MEMBERS.min(size - left);
+        for (row, pair) in sums.chunks_exact_mut(size).skip(top).zip(self.sums.chunks_exact(MEMBERS)) {
+            row[left..][..width].copy_from_slice(&pair[..width]);
+        }
+    }
+}
+
+/// Adds the products of two blocks of all rows, which are laid out in `length` places a group.
+#[pulp::with_simd(add_pair = Arch::new())]
+#[inline(always)]
+fn add_pair_with<S: Simd>(simd: S, pair: &mut Pair, packed: &[Lanes], length: usize) {
+    for (i, above) in packed.chunks_exact(length).skip(pair.i * BLOCK).take(BLOCK).enumerate() {
+        let above = pulp::as_arrays::<GROUP, _>(above).0;
+        let first = if pair.i == pair.j { i } else { 0 };
+        for (j, beside) in packed.chunks_exact(length).skip(pair.j * BLOCK).take(BLOCK).enumerate().skip(first) {
+            let mut tile = [[NOTHING; GROUP]; GROUP];
+            add_tile(simd, &mut tile, above, pulp::as_arrays::<GROUP, _>(beside).0);
+            for (row, tile) in pair.sums.chunks_exact_mut(MEMBERS).skip(i * GROUP).zip(&tile) {
+                for (sum, lanes) in row[j * GROUP..].iter_mut().zip(tile) {
+                    *sum += lanes.0.iter().sum::<f64>();
+                }
+            }
+        }
+    }
+}
+
+/// Some columns of rows of one width.
+struct Piece<'a> {
+    block: &'a [f32],
+    width: usize,
+    columns: Range<usize>,
+}
+
+/// Places of a group of so many columns.
+fn laid_out(columns: usize) -> usize {
+    GROUP * columns.div_ceil(LANES)
+}
+
+/// Lays out rows in f64 and minus their centre, with zero vectors below: group by group of rows, in each [`LANES`] columns of all
+/// its rows after the other, filled up with zeros.
 #[pulp::with_simd(pack = Arch::new())]
 #[inline(always)]
-fn pack_with<S: Simd>(_simd: S, packed: &mut Vec<Lanes>, block: &[f32], [n, centre, start, width]: [usize; 4]) {
-    let (stride, zeros) = (block.len() / n, vec![0.0; width]);
-    let row = |i: usize| if i < n { &block[i * stride + start..][..width] } else { &zeros[..width] };
-    let (centre, centre_rest) = pulp::as_arrays::<LANES, _>(row(centre));
-    let length = GROUP * width.div_ceil(LANES);
-    packed.resize((n + 1).div_ceil(GROUP) * length, NOTHING);
-    for (g, group) in packed.chunks_exact_mut(length).enumerate() {
+fn pack_with<S: Simd>(_simd: S, packed: &mut [Lanes], piece: Piece<'_>, centre: &[f32]) {
+    let Piece { block, width, columns } = piece;
+    let (n, zeros) = (block.len() / width, vec![0.0; columns.len()]);
+    let row = |i: usize| if i < n { &block[i * width..][columns.clone()] } else { &zeros[..] };
+    let (centre, centre_rest) = pulp::as_arrays::<LANES, _>(centre);
+    for (g, group) in packed.chunks_exact_mut(laid_out(columns.len())).enumerate() {
         let (places, _) = pulp::as_arrays_mut::<GROUP, _>(group);
         for member in 0..GROUP {
             let (row, rest) = pulp::as_arrays::<LANES, _>(row(g * GROUP + member));
@@ -181,15 +277,21 @@ fn add_packed_with<S: Simd>(simd: S, tiles: &mut [Tile], packed: &[Lanes], group
         let above = pulp::as_arrays::<GROUP, _>(&packed[i * length..][..length]).0;
         for (j, tile) in (i..groups).zip(&mut tiles) {
             let beside = pulp::as_arrays::<GROUP, _>(&packed[j * length..][..length]).0;
-            for part in 0..LANES / S::F64_LANES {
-                // As many sums at once as a CPU with such vectors has registers for.
-                if S::F64_LANES == LANES {
-                    add_part::<S, GROUP>(simd, tile, above, beside, [part, 0]);
-                } else {
-                    add_part::<S, 2>(simd, tile, above, beside, [part, 0]);
-                    add_part::<S, 2>(simd, tile, above, beside, [part, 2]);
-                }
-            }
+            add_tile(simd, tile, above, beside);
+        }
+    }
+}
+
+/// Adds the products of a group by another.
+#[inline(always)]
+fn add_tile<S: Simd>(simd: S, tile: &mut Tile, above: &[[Lanes; GROUP]], beside: &[[Lanes; GROUP]]) {
+    for part in 0..LANES / S::F64_LANES {
+        // As many sums at once as a CPU with such vectors has registers for.
+        if S::F64_LANES == LANES {
+            add_part::<S, GROUP>(simd, tile, above, beside, [part, 0]);
+        } else {
+            add_part::<S, 2>(simd, tile, above, beside, [part, 0]);
+            add_part::<S, 2>(simd, tile, above, beside, [part, 2]);
         }
     }
 }
@@ -237,7 +339,7 @@ mod tests {
 
     #[test]
     fn products_are_those_of_plain_sums() {
-        for (n, width) in [(1, 1), (2, 7), (3, 8), (4, 30), (7, 16), (11, 23), (240, 560)] {
+        for (n, width) in [(1, 1), (2, 7), (3, 8), (4, 30), (7, 16), (11, 23), (63, 1030), (64, 9), (240, 560)] {
             let mut rng = Stream::root(4).at(n as u64).rng();
             let block: Vec<f32> = (0..n * width).map(|_| rng.random_range(-2.0..2.0)).collect();
             let centre = n / 2;
@@ -252,13 +354,16 @@ mod tests {
             let sums = products.sums();
             let rows = Tensor::from_slice(&block).view([n as i64, -1]);
             let by_tensors = of_tensors(&rows, 5, centre as i64).unwrap();
+            let by_pairs = of_many(&rows, centre as i64).unwrap();
             for i in 0..=n {
                 for j in i..=n {
                     let plain: f64 = (0..width).map(|k| at(i, k) * at(j, k)).sum();
                     let place = i * (n + 1) + j;
-                    for (what, found, plain) in
-                        [("by hand", sums[place], 2.0 * plain), ("by tensors", by_tensors[place], plain)]
-                    {
+                    for (what, found, plain) in [
+                        ("by hand", sums[place], 2.0 * plain),
+                        ("by tensors", by_tensors[place], plain),
+                        ("by pairs", by_pairs[place], plain),
+                    ] {
                         assert!(
                             (found - plain).abs() <= 1e-12 * plain.abs().max(1.0),
                             "{what}: {found} is not {plain}"

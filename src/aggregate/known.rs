@@ -32,12 +32,17 @@ impl Known {
         self.clients.as_deref()
     }
 
+    /// Whether somebody asked for the rows as points.
+    pub(super) fn has_points(&self) -> bool {
+        self.points.is_some()
+    }
+
     /// The rows as points.
     pub(super) fn points(&mut self, updates: &Updates) -> Result<&Points> {
         if self.points.is_none() {
             self.points = Some(Points::of(&updates.rows)?);
         }
-        Ok(self.points.get_or_insert_with(|| Points { at: Vec::new(), origin: Vec::new() }))
+        Ok(self.points.get_or_insert_default())
     }
 
     /// Follows the rows through a linear map; row i is still client i's.

@@ -1,8 +1,10 @@
 //! Coordinate-wise order statistics on a CPU: many columns side by side in the vectors of a CPU (`pulp` picks the widest).
 //!
-//! Minima, maxima and sums in f64 of the kept values in their order give the same bytes with any of them, and the same as
-//! the tensor operations of [`super::middle`] give on a GPU. A column with a NaN gives NaN.
+//! Columns are sorted; the median of many rows is selected. Minima, maxima and sums in f64 of the kept values in their
+//! order give the same bytes with any vectors, and the same as the tensor operations of [`super::middle`] give on a GPU. A column
+//! with a NaN gives NaN.
 
+use super::selection::neighbours;
 use super::sorting::{EIGHT, merge, sorted};
 use pulp::{Arch, Simd, WithSimd};
 
@@ -66,6 +68,7 @@ impl WithSimd for Block<'_> {
             15 => self.few::<S, 15>(simd),
             16 => self.few::<S, 16>(simd),
             n if n <= PAIRS => self.many::<S, 2>(simd),
+            n if matches!(self.keep, Keep::Middle { drop } if drop == (n - 1) / 2) => self.medians(simd),
             _ => self.many::<S, 1>(simd),
         }
     }
@@ -126,6 +129,32 @@ impl Block<'_> {
         (made, simd.reduce_sum_f32s(sum).is_nan())
     }
 
+    /// Selects the medians of many rows; columns that this does not settle are sorted one by one.
+    #[inline(always)]
+    fn medians<S: Simd>(self, simd: S) -> (Vec<f32>, bool) {
+        let (n, zero, one) = (self.n, simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+        let mut made = vec![0.0; self.width];
+        let (mut sum, mut values) = (zero, vec![zero; n]);
+        for (start, made) in (0..).step_by(S::F32_LANES).zip(made.chunks_mut(S::F32_LANES)) {
+            for (i, x) in values.iter_mut().enumerate() {
+                *x = self.load(simd, i, start);
+                sum = simd.add_f32s(sum, *x);
+            }
+            let middle = neighbours(simd, &values, n / 2);
+            mean::<S>(&[if n.is_multiple_of(2) { middle.below } else { middle.at }, middle.at], made);
+            let found = [simd.select_f32s(middle.found, one, zero)];
+            let found: &[f32] = pulp::bytemuck::cast_slice(&found);
+            for (lane, made) in made.iter_mut().enumerate().filter(|(lane, _)| found[*lane] == 0.0) {
+                *made = median_of(self.column(start + lane));
+            }
+        }
+        (made, simd.reduce_sum_f32s(sum).is_nan())
+    }
+
+    fn column(&self, column: usize) -> Vec<f32> {
+        self.rows.iter().skip(column).step_by(self.width).copied().collect()
+    }
+
     /// A vector of row i from column `start` on; zeros beyond its end.
     #[inline(always)]
     fn load<S: Simd>(&self, simd: S, i: usize, start: usize) -> S::f32s {
@@ -152,8 +181,7 @@ impl Block<'_> {
                 let (ties, centre) = (&[ties], &[centre]);
                 let (ties, centre) = (pulp::bytemuck::cast_slice::<_, f32>(ties), pulp::bytemuck::cast_slice(centre));
                 for (lane, made) in made.iter_mut().enumerate().filter(|(lane, _)| first && ties[*lane] != 0.0) {
-                    let column = self.rows.iter().skip(start + lane).step_by(self.width).copied().collect();
-                    *made = closest_by_row(column, keep, centre[lane]);
+                    *made = closest_by_row(self.column(start + lane), keep, centre[lane]);
                 }
             }
         }
@@ -184,6 +212,13 @@ fn mean<S: Simd>(values: &[S::f32s], made: &mut [f32]) {
     for (made, sum) in made.iter_mut().zip(sum) {
         *made = (*sum / count) as f32;
     }
+}
+
+/// The median of one column.
+fn median_of(mut column: Vec<f32>) -> f32 {
+    column.sort_by(f32::total_cmp);
+    let n = column.len();
+    ((f64::from(column[(n - 1) / 2]) + f64::from(column[n / 2])) / 2.0) as f32
 }
 
 /// Fills `slots` with the `keep` values closest to a centre, which are neighbours in sorted order. Their window starts at the

@@ -8,13 +8,16 @@
 //! length. With fewer than half the rows bad that is no longer than twice an honest one, so that a row of 1e30 takes no precision
 //! from the distances between the others, and rows that are long but close keep theirs. The first columns say which row that
 //! may be, so that one pass over the rows is enough; where all columns do not agree, there is another, of the median row
-//! itself. A Cholesky factorisation, shortest row first, then gives the coordinates.
+//! itself. Lengths, angles and distances are read off the product. A Cholesky factorisation, shortest row first, gives the
+//! coordinates where somebody asks for them or mixes the rows.
 
 use super::columns::{walk, walk_numbers};
 use super::gram::gram;
-use super::{numbers, sums};
+use super::numbers;
+use super::sums::{self, add_scaled, dot, squared_distance};
 use crate::fault::Result;
 use rayon::prelude::*;
+use std::sync::OnceLock;
 use tch::{Device, Kind, Tensor};
 
 /// Below this share of `‖x_i‖² + ‖x_j‖²` (centred) a squared distance is rounding noise and counts as 0: equal rows tie.
@@ -25,12 +28,69 @@ const FIRST: i64 = 4096;
 const LONGER: f64 = 4.0;
 
 /// Rows as points.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Points {
-    /// Coordinates of each row; empty for a row with a NaN or an infinity.
-    pub at: Vec<Vec<f64>>,
-    /// Coordinates of the zero vector.
-    pub origin: Vec<f64>,
+    /// Inner products of the rows and, last, of the zero vector; none of rows that were mixed.
+    products: Option<Products>,
+    coordinates: OnceLock<Coordinates>,
+}
+
+/// `[n + 1, n + 1]`, of which the upper triangle is meant.
+#[derive(Debug, Clone)]
+struct Products {
+    n: usize,
+    of: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Coordinates {
+    /// Of each row; empty for a row with a NaN or an infinity.
+    at: Vec<Vec<f64>>,
+    /// Of the zero vector.
+    origin: Vec<f64>,
+    /// `dot(at, at)` of each.
+    squares: Vec<f64>,
+}
+
+impl Coordinates {
+    fn new(at: Vec<Vec<f64>>, origin: Vec<f64>) -> Self {
+        let squares = at.iter().map(|at| dot(at, at)).collect();
+        Self { at, origin, squares }
+    }
+}
+
+impl Products {
+    fn of(&self, i: usize, j: usize) -> f64 {
+        self.of[i.min(j) * (self.n + 1) + i.max(j)]
+    }
+
+    /// Whether a row is finite: one that is not spoils its own products and no other's.
+    fn has(&self, i: usize) -> bool {
+        self.of(i, i).is_finite()
+    }
+
+    fn squared_distance(&self, i: usize, j: usize) -> f64 {
+        let lengths = self.of(i, i) + self.of(j, j);
+        denoised(lengths - 2.0 * self.of(i, j), lengths)
+    }
+
+    fn coordinates(&self) -> Coordinates {
+        let mut kept: Vec<usize> = (0..self.n).filter(|&i| self.has(i)).collect();
+        kept.push(self.n);
+        let of_kept = kept.iter().flat_map(|&i| kept.iter().map(move |&j| self.of(i, j))).collect::<Vec<_>>();
+        let mut coordinates = cholesky(&of_kept, kept.len());
+        let origin = coordinates.pop().unwrap_or_default();
+        let mut at = vec![Vec::new(); self.n];
+        for (i, coordinate) in kept.into_iter().zip(coordinates) {
+            at[i] = coordinate;
+        }
+        Coordinates::new(at, origin)
+    }
+}
+
+/// A squared distance without what is rounding noise.
+fn denoised(apart: f64, lengths: f64) -> f64 {
+    if apart <= NOISE * lengths { 0.0 } else { apart }
 }
 
 /// `‖x_i‖²` of each row `[n, P]`, summed in f64 block by block; not finite exactly where the row is not.
@@ -59,73 +119,58 @@ pub(super) fn rank(x: f64) -> f64 {
     f64::from_bits((x.to_bits() + (1 << 19)) & !((1 << 20) - 1))
 }
 
-/// Sums side by side, so that a processor need not wait for one to begin the next.
-const SUMS: usize = 8;
-
-/// Inner product.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    sum_of(a, b, |a, b| a * b)
-}
-
-/// Squared distance.
-pub(super) fn squared(a: &[f64], b: &[f64]) -> f64 {
-    sum_of(a, b, |a, b| (a - b) * (a - b))
-}
-
-#[inline(always)]
-fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
-    let length = a.len().min(b.len());
-    let (a, b) = (&a[..length], &b[..length]);
-    let (chunks_a, chunks_b) = (a.chunks_exact(SUMS), b.chunks_exact(SUMS));
-    let rest: f64 = chunks_a.remainder().iter().zip(chunks_b.remainder()).map(|(a, b)| term(*a, *b)).sum();
-    let mut sums = [0.0; SUMS];
-    for (a, b) in chunks_a.zip(chunks_b) {
-        for i in 0..SUMS {
-            sums[i] += term(a[i], b[i]);
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
 impl Points {
     /// Of the rows `[n, P]`.
     pub(super) fn of(rows: &Tensor) -> Result<Self> {
         let n = rows.size()[0] as usize;
-        let mut at = vec![Vec::new(); n];
-        let Some(products) = centred_products(rows)? else { return Ok(Self { at, origin: Vec::new() }) };
-        // A row that is not finite spoils its own products and no other's.
-        let mut kept: Vec<usize> = (0..n).filter(|&i| products[i * (n + 1) + i].is_finite()).collect();
-        kept.push(n);
-        let product = |(i, j): (usize, usize)| products[i.min(j) * (n + 1) + i.max(j)];
-        let of_kept = kept.iter().flat_map(|&i| kept.iter().map(move |&j| product((i, j)))).collect::<Vec<_>>();
-        let mut coordinates = cholesky(&of_kept, kept.len());
-        let origin = coordinates.pop().unwrap_or_default();
-        for (i, coordinate) in kept.into_iter().zip(coordinates) {
-            at[i] = coordinate;
-        }
-        Ok(Self { at, origin })
+        Ok(match centred_products(rows)? {
+            Some(of) => Self { products: Some(Products { n, of }), coordinates: OnceLock::new() },
+            None => Self::at_places(vec![Vec::new(); n], Vec::new()),
+        })
+    }
+
+    fn at_places(at: Vec<Vec<f64>>, origin: Vec<f64>) -> Self {
+        Self { products: None, coordinates: Coordinates::new(at, origin).into() }
+    }
+
+    fn coordinates(&self) -> &Coordinates {
+        self.coordinates.get_or_init(|| self.products.as_ref().map(Products::coordinates).unwrap_or_default())
+    }
+
+    /// Coordinates of each row; empty for a row with a NaN or an infinity.
+    pub(super) fn at(&self) -> &[Vec<f64>] {
+        &self.coordinates().at
+    }
+
+    /// Coordinates of the zero vector.
+    pub(super) fn origin(&self) -> &[f64] {
+        &self.coordinates().origin
     }
 
     /// Number of rows.
     pub(super) fn len(&self) -> usize {
-        self.at.len()
+        self.products.as_ref().map_or_else(|| self.at().len(), |products| products.n)
     }
 
     /// Rows without a NaN or an infinity.
     pub(super) fn finite(&self) -> Vec<usize> {
-        (0..self.len()).filter(|&i| !self.at[i].is_empty()).collect()
+        (0..self.len()).filter(|&i| self.has(i)).collect()
+    }
+
+    fn has(&self, i: usize) -> bool {
+        self.products.as_ref().map_or_else(|| !self.at()[i].is_empty(), |products| products.has(i))
     }
 
     /// The points of the rows `Σ_j c_ij x_j`.
     pub(super) fn mixed(&self, coefficients: &[Vec<f64>]) -> Self {
+        let at = self.at();
         let mix = |row: &Vec<f64>| {
-            let used: Vec<usize> = (0..row.len()).filter(|&j| row[j] != 0.0).collect();
-            if used.iter().any(|&j| self.at[j].is_empty()) {
+            if row.iter().zip(at).any(|(c, at)| *c != 0.0 && at.is_empty()) {
                 return Vec::new();
             }
             self.combined(row)
         };
-        Self { at: coefficients.iter().map(mix).collect(), origin: self.origin.clone() }
+        Self::at_places(coefficients.par_iter().map(mix).collect(), self.origin().to_vec())
     }
 
     /// The point of `Σ_j c_j x_j`; rows that are not finite must have no share in it.
@@ -133,49 +178,64 @@ impl Points {
         let rest = 1.0 - coefficients.iter().sum::<f64>();
         // A rest of rounding noise would move the point by noise; exactly none leaves equal mixtures equal.
         let rest = if rest.abs() < 1e-12 { 0.0 } else { rest };
-        let mut point: Vec<f64> = self.origin.iter().map(|o| rest * o).collect();
-        for (c, row) in coefficients.iter().zip(&self.at).filter(|(c, _)| **c != 0.0) {
-            point.iter_mut().zip(row).for_each(|(p, x)| *p += c * x);
+        let mut point: Vec<f64> = self.origin().iter().map(|o| rest * o).collect();
+        for (c, row) in coefficients.iter().zip(self.at()).filter(|(c, _)| **c != 0.0) {
+            add_scaled(&mut point, *c, row);
         }
         point
     }
 
     /// Squared distance of two rows; infinite where one is not finite, also from itself.
     pub(super) fn squared_distance(&self, i: usize, j: usize) -> f64 {
-        let (a, b) = (&self.at[i], &self.at[j]);
-        if a.is_empty() || b.is_empty() {
+        if !self.has(i) || !self.has(j) {
             return f64::INFINITY;
         }
-        let apart = squared(a, b);
-        if apart <= NOISE * (dot(a, a) + dot(b, b)) { 0.0 } else { apart }
+        if let Some(products) = &self.products {
+            return products.squared_distance(i, j);
+        }
+        let Coordinates { at, squares, .. } = self.coordinates();
+        denoised(squared_distance(&at[i], &at[j]), squares[i] + squares[j])
     }
 
     /// Squared distances of all pairs, as [`rank`] sees them.
     pub(super) fn distances(&self) -> Vec<Vec<f64>> {
-        let n = self.len();
-        let half: Vec<Vec<f64>> =
-            (0..n).into_par_iter().map(|i| (0..=i).map(|j| rank(self.squared_distance(i, j))).collect()).collect();
-        (0..n).map(|i| (0..n).map(|j| half[i.max(j)][i.min(j)]).collect()).collect()
+        symmetric(self.len(), |i, j| rank(self.squared_distance(i, j)))
     }
 
     /// Lengths of the rows; infinite where one is not finite.
     pub(super) fn norms(&self) -> Vec<f64> {
-        let norm = |at: &Vec<f64>| if at.is_empty() { f64::INFINITY } else { squared(at, &self.origin).sqrt() };
-        self.at.iter().map(norm).collect()
+        let norm = |i: usize| match &self.products {
+            _ if !self.has(i) => f64::INFINITY,
+            Some(products) => products.squared_distance(i, products.n).sqrt(),
+            None => squared_distance(&self.at()[i], self.origin()).sqrt(),
+        };
+        (0..self.len()).map(norm).collect()
     }
 
     /// Cosines of the angles between rows, 0 where one has no length.
     pub(super) fn cosines(&self) -> Vec<Vec<f64>> {
         let norms = self.norms();
-        let from_origin: Vec<Vec<f64>> =
-            self.at.iter().map(|at| at.iter().zip(&self.origin).map(|(a, o)| a - o).collect()).collect();
+        let from_origin: Vec<Vec<f64>> = match &self.products {
+            Some(_) => Vec::new(),
+            None => self.at().iter().map(|at| at.iter().zip(self.origin()).map(|(a, o)| a - o).collect()).collect(),
+        };
+        let inner = |i: usize, j: usize| match &self.products {
+            Some(p) => p.of(i, j) - p.of(i, p.n) - p.of(j, p.n) + p.of(p.n, p.n),
+            None => dot(&from_origin[i], &from_origin[j]),
+        };
         let cosine = |i: usize, j: usize| {
             let lengths = norms[i] * norms[j];
-            let along = dot(&from_origin[i], &from_origin[j]) / lengths;
+            let along = inner(i, j) / lengths;
             if lengths > 0.0 && lengths.is_finite() { along.clamp(-1.0, 1.0) } else { 0.0 }
         };
-        (0..self.len()).map(|i| (0..self.len()).map(|j| cosine(i.min(j), i.max(j))).collect()).collect()
+        symmetric(self.len(), cosine)
     }
+}
+
+/// `[n, n]` from what is made of each pair, whose second place is never above the first.
+fn symmetric(n: usize, of: impl Fn(usize, usize) -> f64 + Sync) -> Vec<Vec<f64>> {
+    let half: Vec<Vec<f64>> = (0..n).into_par_iter().map(|i| (0..=i).map(|j| of(i, j)).collect()).collect();
+    (0..n).map(|i| (0..n).map(|j| half[i.max(j)][i.min(j)]).collect()).collect()
 }
 
 /// The Gram product of rows about a row that is not too long; `None` where no row is finite.

@@ -16,8 +16,8 @@ pub fn coordinates(rows: &Tensor) -> Result<Option<Tensor>> {
     if points.finite().len() < points.len() {
         return Ok(None);
     }
-    let from_origin = |at: &Vec<f64>| at.iter().zip(&points.origin).map(|(a, o)| a - o).collect::<Vec<f64>>();
-    let short: Vec<f64> = points.at.iter().flat_map(from_origin).collect();
+    let from_origin = |at: &Vec<f64>| at.iter().zip(points.origin()).map(|(a, o)| a - o).collect::<Vec<f64>>();
+    let short: Vec<f64> = points.at().iter().flat_map(from_origin).collect();
     Ok(Some(Tensor::f_from_slice(&short)?.f_view([points.len() as i64, -1])?))
 }
 

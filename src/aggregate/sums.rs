@@ -1,4 +1,4 @@
-//! Sums in f64 over blocks of rows on a CPU: lengths, distances from a point, steps from a point, votes.
+//! Sums in f64 over blocks of rows on a CPU: lengths, distances from a point, steps from a point, votes; and over short lists.
 //!
 //! A sum runs in [`LANES`] partial sums side by side, which compilers turn into vector instructions (`pulp` picks the
 //! widest that the CPU has). Their number is fixed and what is fused is so everywhere: any of them give the same bytes. The
@@ -8,6 +8,49 @@ use pulp::{Arch, Simd};
 
 /// Partial sums side by side.
 const LANES: usize = 8;
+
+/// Inner product of two lists of one length.
+#[pulp::with_simd(dot = Arch::new())]
+#[inline(always)]
+pub(super) fn dot_with<S: Simd>(_simd: S, a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (pulp::as_arrays::<LANES, _>(a), pulp::as_arrays::<LANES, _>(b));
+    let (mut sums, mut rest) = ([0.0; LANES], 0.0);
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        rest += a * b;
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+/// Squared distance of two lists of one length.
+#[pulp::with_simd(squared_distance = Arch::new())]
+#[inline(always)]
+pub(super) fn squared_distance_with<S: Simd>(_simd: S, a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (pulp::as_arrays::<LANES, _>(a), pulp::as_arrays::<LANES, _>(b));
+    let (mut sums, mut rest) = ([0.0; LANES], 0.0);
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += (a[lane] - b[lane]) * (a[lane] - b[lane]);
+        }
+    }
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        rest += (a - b) * (a - b);
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+/// `y + c x` into `y`.
+#[pulp::with_simd(add_scaled = Arch::new())]
+#[inline(always)]
+pub(super) fn add_scaled_with<S: Simd>(_simd: S, y: &mut [f64], c: f64, x: &[f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += c * x;
+    }
+}
 
 /// `‖x_i‖²` of each row of a block `[n, w]`.
 #[pulp::with_simd(squared_lengths = Arch::new())]
@@ -63,15 +106,45 @@ fn filled<T: Copy + Default>(rest: &[T]) -> [T; LANES] {
     made
 }
 
-/// `v + Σ_i c_i (x_i − v)`, `[w]`.
-#[pulp::with_simd(moved = Arch::new())]
+/// `Σ_i c_i x_i`, `[w]`; rows with a coefficient of 0 are not looked at, whatever they hold.
+#[pulp::with_simd(combined = Arch::new())]
 #[inline(always)]
-pub(super) fn moved_with<S: Simd>(_simd: S, block: &[f32], shares: &[f64], v: &[f64]) -> Vec<f64> {
-    let mut made = v.to_vec();
+pub(super) fn combined_with<S: Simd>(_simd: S, block: &[f32], shares: &[f64]) -> Vec<f64> {
+    let width = block.len() / shares.len();
+    let mut made = vec![0.0; width];
+    let mut used = Vec::with_capacity(shares.len());
+    for (row, &share) in block.chunks_exact(width).zip(shares) {
+        if share != 0.0 {
+            used.push((row, share));
+        }
+    }
+    let (fours, rest) = used.as_chunks::<4>();
+    // Four at once: what is made is read and written once for all of them.
+    for [(a, p), (b, q), (c, r), (d, s)] in fours {
+        for ((((made, &a), &b), &c), &d) in made.iter_mut().zip(*a).zip(*b).zip(*c).zip(*d) {
+            let two = f64::from(b).mul_add(*q, f64::from(a).mul_add(*p, *made));
+            *made = f64::from(d).mul_add(*s, f64::from(c).mul_add(*r, two));
+        }
+    }
+    for (row, share) in rest {
+        for (made, &x) in made.iter_mut().zip(*row) {
+            *made = f64::from(x).mul_add(*share, *made);
+        }
+    }
+    made
+}
+
+/// `Σ_i c_i (x_i − v)`, `[w]`; rows with a coefficient of 0 are not looked at, whatever they hold.
+#[pulp::with_simd(moves = Arch::new())]
+#[inline(always)]
+pub(super) fn moves_with<S: Simd>(_simd: S, block: &[f32], shares: &[f64], v: &[f64]) -> Vec<f64> {
+    let mut made = vec![0.0; v.len()];
     for (row, &share) in block.chunks_exact(v.len()).zip(shares) {
-        for ((made, &x), &v) in made.iter_mut().zip(row).zip(v) {
-            // Not fused: opposite moves of one length cancel to the last bit.
-            *made += (f64::from(x) - v) * share;
+        if share != 0.0 {
+            for ((made, &x), &v) in made.iter_mut().zip(row).zip(v) {
+                // Not fused: opposite moves of one length cancel to the last bit.
+                *made += (f64::from(x) - v) * share;
+            }
         }
     }
     made
@@ -108,7 +181,7 @@ mod tests {
 
     #[test]
     fn lengths_distances_and_steps_are_those_of_plain_sums() {
-        for (n, width) in [(1, 1), (3, 8), (4, 29)] {
+        for (n, width) in [(1, 1), (3, 8), (4, 29), (11, 17)] {
             let block = random(n * width);
             let v: Vec<f64> = random(width).into_iter().map(f64::from).collect();
             let (lengths, distances) = (squared_lengths(&block, n), squared_distances(&block, n, &v));
@@ -117,11 +190,33 @@ mod tests {
                 close(distances[i], row.iter().zip(&v).map(|(&x, v)| (f64::from(x) - v).powi(2)).sum());
             }
             let shares: Vec<f64> = (0..n).map(|i| 0.25 * i as f64).collect();
-            for (k, made) in moved(&block, &shares, &v).into_iter().enumerate() {
-                let steps = (0..n).map(|i| shares[i] * (f64::from(block[i * width + k]) - v[k]));
-                close(made, v[k] + steps.sum::<f64>());
+            for (k, made) in moves(&block, &shares, &v).into_iter().enumerate() {
+                close(made, (0..n).map(|i| shares[i] * (f64::from(block[i * width + k]) - v[k])).sum());
+            }
+            for (k, made) in combined(&block, &shares).into_iter().enumerate() {
+                close(made, (0..n).map(|i| shares[i] * f64::from(block[i * width + k])).sum());
             }
         }
+    }
+
+    #[test]
+    fn short_lists_have_the_products_and_distances_of_plain_sums() {
+        for count in [1, 7, 8, 19] {
+            let [a, b] = [count, count + 100]
+                .map(|seed| random(seed)[..count].iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+            close(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum());
+            close(squared_distance(&a, &b), a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum());
+            let mut sum = a.clone();
+            add_scaled(&mut sum, -0.5, &b);
+            assert!(sum.iter().zip(a.iter().zip(&b)).all(|(sum, (a, b))| *sum == a - 0.5 * b));
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_share_may_hold_anything() {
+        let block = [1.0, 2.0, f32::NAN, f32::INFINITY, 5.0, -2.0];
+        assert_eq!(combined(&block, &[0.5, 0.0, 1.0]), [5.5, -1.0]);
+        assert_eq!(moves(&block, &[0.5, 0.0, 1.0], &[1.0, 0.0]), [4.0, -1.0]);
     }
 
     #[test]

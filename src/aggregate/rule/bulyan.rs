@@ -14,6 +14,7 @@ use crate::aggregate::points::{Points, rank};
 use crate::aggregate::{Known, Updates, check_f, declared, need};
 use crate::fault::{About, Checker, Result};
 use crate::seed::Stream;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -48,24 +49,26 @@ pub const ABOUT: About = About {
 #[derive(Debug)]
 pub struct Bulyan(pub Config);
 
+/// Another row and how far it is, squared.
+type Neighbour = (f64, usize);
+
 /// The `n − 2f` rows, in the order in which they are chosen. Each row's neighbours are sorted once, not for every choice.
 fn chosen(points: &Points, f: usize) -> Vec<usize> {
+    let n = points.len();
     let distances = points.distances();
     let nearest_first = |i: usize| {
-        let mut others: Vec<(f64, usize)> = distances[i].iter().copied().zip(0..).filter(|&(_, j)| j != i).collect();
+        let mut others: Vec<Neighbour> = distances[i].iter().copied().zip(0..).filter(|&(_, j)| j != i).collect();
         others.sort_by(|a, b| a.0.total_cmp(&b.0));
         others
     };
-    let near: Vec<_> = (0..points.len()).map(nearest_first).collect();
-    let mut alive = vec![true; points.len()];
-    let mut left: Vec<usize> = (0..points.len()).collect();
+    let mut left: Vec<(usize, Vec<Neighbour>)> = (0..n).into_par_iter().map(|i| (i, nearest_first(i))).collect();
     let mut chosen = Vec::new();
-    while chosen.len() < points.len() - 2 * f {
+    while chosen.len() < n - 2 * f {
         let count = Neighbours::PaperOrOne.count(left.len(), f);
-        let score = |&i: &usize| rank(near[i].iter().filter(|(_, j)| alive[*j]).take(count).map(|(d, _)| d).sum());
-        let scores: Vec<f64> = left.iter().map(score).collect();
-        let best = left.remove(ascending(&scores)[0]);
-        alive[best] = false;
+        let score = |(_, near): &(usize, Vec<Neighbour>)| rank(near.iter().take(count).map(|(d, _)| d).sum());
+        let scores: Vec<f64> = left.par_iter().map(score).collect();
+        let (best, _) = left.remove(ascending(&scores)[0]);
+        left.par_iter_mut().for_each(|(_, near)| near.retain(|(_, j)| *j != best));
         chosen.push(best);
     }
     chosen

@@ -10,8 +10,9 @@
 
 use super::krum::F;
 use super::weigh::Weigh;
-use crate::aggregate::eigen::{largest, scatter};
-use crate::aggregate::points::{Points, dot, rank};
+use crate::aggregate::eigen::Scatter;
+use crate::aggregate::points::{Points, rank};
+use crate::aggregate::sums::dot;
 use crate::aggregate::{check_f, declared, need};
 use crate::fault::{About, Checker, Result};
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ impl Weigh for Caf {
         let n = points.len();
         let f = declared(self.0.f, n, LEAST);
         need("caf", n, f, 2 * f + 1)?;
-        let mut weights: Vec<f64> = points.at.iter().map(|at| f64::from(!at.is_empty())).collect();
+        let mut weights: Vec<f64> = points.at().iter().map(|at| f64::from(!at.is_empty())).collect();
         let mut best: Option<(f64, Vec<f64>)> = None;
         loop {
             let total: f64 = weights.iter().sum();
@@ -62,11 +63,11 @@ impl Weigh for Caf {
             let share: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
             let mean = points.combined(&share);
             let weighed = || (0..n).filter(|&i| share[i] > 0.0);
-            let (value, vector) = largest(&scatter(weighed().map(|i| (share[i], &points.at[i])), &mean))?;
+            let (value, vector) = Scatter::new(weighed().map(|i| (share[i], &points.at()[i])), &mean).largest()?;
             if best.as_ref().is_none_or(|(least, _)| rank(value) < rank(*least)) {
                 best = Some((value, share.clone()));
             }
-            let out = |i: usize| (dot(&points.at[i], &vector) - dot(&mean, &vector)).powi(2);
+            let out = |i: usize| (dot(&points.at()[i], &vector) - dot(&mean, &vector)).powi(2);
             let outs: Vec<(usize, f64)> = weighed().map(|i| (i, out(i))).collect();
             let most = outs.iter().fold(0.0, |most: f64, (_, out)| most.max(*out));
             if most <= 0.0 {

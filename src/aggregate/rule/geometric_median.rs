@@ -10,11 +10,19 @@
 //!
 //! By hand: rows `[0]`, `[1]`, `[50]`: `[1]`; one step from zero with nu = 1: weights 1, 1, 1/50: `(0 + 1 + 1) / 2.02`.
 
-use super::weigh::Weigh;
-use crate::aggregate::points::{Points, dot, squared};
+use super::Rule;
+use super::weigh::mean_of;
+use super::weiszfeld::{End, Place, Space, Walk};
+use crate::aggregate::combine::combine;
+use crate::aggregate::passes::Passes;
+use crate::aggregate::points::Points;
+use crate::aggregate::sums::dot;
+use crate::aggregate::{Known, Updates};
 use crate::fault::{About, Checker, Parameter, Result};
+use crate::seed::Stream;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,54 +90,58 @@ pub const ABOUT: About = About {
 
 /// Steps at most until converged.
 const MOST_STEPS: usize = 10_000;
-/// A step shorter than this share of the median distance ends it.
-const TOLERANCE: f64 = 1e-12;
+/// Rows from which the steps are taken over the rows on a CPU, unless they are known as points already.
+const MANY: usize = 64;
+/// A Gram product costs as much as so many rows have steps.
+const ROWS_A_STEP: usize = 8;
 
 /// Walks.
 #[derive(Debug)]
 pub(super) struct GeometricMedian(pub Config);
 
-/// Coefficients of the rows, the point they make, and its distances to the rows.
-struct Place {
-    coefficients: Vec<f64>,
-    point: Vec<f64>,
-    distances: Vec<f64>,
-}
-
-impl Place {
-    fn new(points: &Points, rows: &[usize], coefficients: Vec<f64>) -> Self {
-        let point = points.combined(&coefficients);
-        let distances = rows.iter().map(|&i| squared(&points.at[i], &point).sqrt()).collect();
-        Self { coefficients, point, distances }
+impl GeometricMedian {
+    fn end(&self) -> End {
+        match (self.0.objective_tolerance, self.0.steps) {
+            (Some(share), _) => End::Objective(share),
+            (None, Some(_)) => End::Steps,
+            (None, None) => End::Median,
+        }
     }
 
-    fn objective(&self) -> f64 {
-        self.distances.iter().sum()
+    fn steps(&self) -> usize {
+        self.0.steps.unwrap_or(MOST_STEPS)
     }
 
-    /// The next place. What stays where rows lie is given to those rows alone: the coefficients that led there may be of
-    /// rows of 1e38, whose sum has lost the others.
-    fn step(&self, points: &Points, rows: &[usize], nu: f64) -> Vec<f64> {
-        let mut coefficients = vec![0.0; points.len()];
-        let mut here = Vec::new();
-        let mut pull = vec![0.0; self.point.len()];
-        for (&i, &distance) in rows.iter().zip(&self.distances) {
-            let distance = distance.max(nu);
-            if distance == 0.0 {
-                here.push(i);
-                continue;
-            }
-            coefficients[i] = 1.0 / distance;
-            pull.iter_mut().zip(&points.at[i]).zip(&self.point).for_each(|((p, x), z)| *p += (x - z) / distance);
+    fn start(&self, n: usize, rows: &[usize]) -> Vec<f64> {
+        match self.0.start {
+            Start::Mean => mean_of(rows, n),
+            Start::Zero => vec![0.0; n],
         }
-        let (total, pull) = (coefficients.iter().sum::<f64>(), dot(&pull, &pull).sqrt());
-        let held = here.len() as f64;
-        let stay = if held > 0.0 && held >= pull { 1.0 } else { held / pull.max(f64::MIN_POSITIVE) };
-        if total > 0.0 {
-            coefficients.iter_mut().for_each(|c| *c *= (1.0 - stay) / total);
+    }
+
+    fn walk<'a, S: Space>(&self, space: &'a S, rows: &'a [usize]) -> Walk<'a, S> {
+        Walk { space, rows, nu: self.0.nu, end: self.end() }
+    }
+
+    /// Over the rows, as long as that is no slower than to take their Gram product: the place and the steps that are left, none
+    /// where it is the result.
+    fn over_rows(&self, rows: &Tensor) -> Result<(Place, usize)> {
+        let (n, passes) = (rows.size()[0] as usize, Passes::over(rows)?);
+        let most = self.steps().min(n / ROWS_A_STEP);
+        let (place, ended) = self.walk(&passes, passes.finite()).from(self.start(n, passes.finite()), most)?;
+        Ok((place, if ended { 0 } else { self.steps() - most }))
+    }
+
+    /// Among points, from some coefficients on.
+    fn among(&self, points: &Points, from: Option<(Vec<f64>, usize)>) -> Result<Vec<f64>> {
+        let rows = points.finite();
+        if self.walk(points, &rows).is_exact()
+            && let Some(k) = row_at_median(points, &rows)
+        {
+            return Ok(mean_of(&[k], points.len()));
         }
-        here.iter().for_each(|&i| coefficients[i] = stay / held);
-        coefficients
+        let (start, steps) = from.unwrap_or_else(|| (self.start(points.len(), &rows), self.steps()));
+        Ok(self.walk(points, &rows).from(start, steps)?.0.coefficients)
     }
 }
 
@@ -145,54 +157,45 @@ fn row_at_median(points: &Points, rows: &[usize]) -> Option<usize> {
 
 /// Whether the unit vectors from row `k` to the others pull less than the rows there hold.
 fn is_median(points: &Points, rows: &[usize], k: usize) -> bool {
-    let mut pull = vec![0.0; points.origin.len()];
+    let mut pull = vec![0.0; points.origin().len()];
     let mut equal = 0.0;
     for &i in rows {
         let distance = points.squared_distance(i, k).sqrt();
         if distance == 0.0 {
             equal += 1.0;
         } else {
-            pull.iter_mut().zip(&points.at[i]).zip(&points.at[k]).for_each(|((p, x), z)| *p += (x - z) / distance);
+            pull.iter_mut().zip(&points.at()[i]).zip(&points.at()[k]).for_each(|((p, x), z)| *p += (x - z) / distance);
         }
     }
     dot(&pull, &pull).sqrt() < equal - 1e-9
 }
 
-impl Weigh for GeometricMedian {
-    fn weigh(&mut self, points: &Points) -> Result<Vec<f64>> {
-        let rows = points.finite();
-        let converge = self.0.steps.is_none() && self.0.objective_tolerance.is_none() && self.0.nu == 0.0;
-        if let Some(k) = converge.then(|| row_at_median(points, &rows)).flatten() {
-            return Ok((0..points.len()).map(|i| f64::from(i == k)).collect());
-        }
-        let mut start = vec![0.0; points.len()];
-        if self.0.start == Start::Mean {
-            rows.iter().for_each(|&i| start[i] = 1.0 / rows.len() as f64);
-        }
-        let mut place = Place::new(points, &rows, start);
-        for _ in 0..self.0.steps.unwrap_or(MOST_STEPS) {
-            let next = Place::new(points, &rows, place.step(points, &rows, self.0.nu));
-            let done = match self.0.objective_tolerance {
-                Some(tolerance) => (next.objective() - place.objective()).abs() <= tolerance * next.objective(),
-                None if self.0.steps.is_some() => false,
-                None => {
-                    let mut distances = next.distances.clone();
-                    distances.sort_by(f64::total_cmp);
-                    squared(&next.point, &place.point).sqrt() <= TOLERANCE * distances[distances.len() / 2]
-                }
-            };
-            place = next;
-            if done {
-                break;
+impl Rule for GeometricMedian {
+    fn aggregate(&mut self, updates: &Updates, stream: &Stream) -> Result<Tensor> {
+        self.aggregate_known(updates, &mut Known::default(), stream)
+    }
+
+    fn aggregate_known(&mut self, updates: &Updates, known: &mut Known, _stream: &Stream) -> Result<Tensor> {
+        let by_passes = updates.len() >= MANY && updates.rows.device() == Device::Cpu && !known.has_points();
+        let mut from = None;
+        if by_passes {
+            let (place, left) = self.over_rows(&updates.rows)?;
+            if left == 0 {
+                return Ok(Tensor::f_from_slice(&place.point)?.f_to_kind(Kind::Float)?);
             }
+            from = Some((place.coefficients, left));
         }
-        Ok(place.coefficients)
+        let coefficients = self.among(known.points(updates)?, from)?;
+        Ok(combine(&updates.rows, &[coefficients])?.f_squeeze_dim(0)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{close, faults, made};
+    use super::super::testing::{close, config, faults, made};
+    use super::*;
+    use crate::aggregate::numbers;
+    use rand::Rng;
 
     #[test]
     fn by_hand() {
@@ -228,6 +231,77 @@ mod tests {
         close(&made("geometric-median = {}", &[[0.0], [4.0]]), &[2.0]);
         assert_eq!(made("geometric-median = {}", &[[4.5], [4.5], [4.5]]), [4.5]);
         assert_eq!(made("geometric-median = { steps = 3, nu = 0.1 }", &[[4.5]]), [4.5]);
+    }
+
+    /// The result by passes over the rows, and among the rows as points.
+    fn both_ways(spec: &str, rows: &[Vec<f32>]) -> [Vec<f64>; 2] {
+        let rows = Tensor::from_slice(&rows.concat()).view([rows.len() as i64, -1]);
+        let updates = Updates { samples: vec![1.0; rows.size()[0] as usize], rows };
+        [false, true].map(|as_points| {
+            let mut known = Known::default();
+            if as_points {
+                known.points(&updates).unwrap();
+            }
+            let made = config(spec).build().aggregate_known(&updates, &mut known, &Stream::root(0)).unwrap();
+            numbers(&made).unwrap()
+        })
+    }
+
+    fn random(n: usize, p: usize) -> Vec<Vec<f32>> {
+        let mut rng = Stream::root(8).at((n * p) as u64).rng();
+        (0..n)
+            .map(|_| (0..p).map(|_| rng.random_range(-1.0_f32..1.0) + rng.random_range(-1.0..1.0)).collect())
+            .collect()
+    }
+
+    #[test]
+    fn passes_over_many_rows_end_where_steps_among_points_do() {
+        for p in [30, 700] {
+            let rows = random(MANY + 17, p);
+            let far = |i: usize, row: &Vec<f32>| row.iter().map(|x| if i % 3 == 0 { 1e30 } else { *x }).collect();
+            let hostile: Vec<Vec<f32>> = rows.iter().enumerate().map(|(i, row)| far(i, row)).collect();
+            let broken = |i: usize, row: &Vec<f32>| if i % 9 == 4 { vec![f32::NAN; p] } else { row.clone() };
+            let broken: Vec<Vec<f32>> = rows.iter().enumerate().map(|(i, row)| broken(i, row)).collect();
+            for spec in [
+                "geometric-median = {}",
+                "geometric-median = { nu = 0.5 }",
+                "geometric-median = { steps = 3, start = 'zero', nu = 0.1 }",
+                "geometric-median = { steps = 100, nu = 1e-6, objective-tolerance = 1e-10 }",
+            ] {
+                for (what, rows) in [("plain", &rows), ("hostile", &hostile), ("broken", &broken)] {
+                    let [by_passes, as_points] = both_ways(spec, rows);
+                    // The three steps end among rows of 1e30.
+                    let size = by_passes.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
+                    for (a, b) in by_passes.iter().zip(&as_points) {
+                        assert!((a - b).abs() <= 1e-6 * size, "{spec} {what} {p}: {a} is not {b}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_the_median_of_many_is_found_to_the_bit() {
+        let mut rows = random(MANY, 50);
+        let most = rows[5].clone();
+        rows[10..].iter_mut().step_by(2).for_each(|row| row.clone_from(&most));
+        rows[0] = vec![1e30; 50];
+        let expected: Vec<f64> = most.iter().map(|x| f64::from(*x)).collect();
+        // 28 of 64 rows are equal, and the others lie all around.
+        assert_eq!(both_ways("geometric-median = {}", &rows), [expected.clone(), expected.clone()]);
+        assert_eq!(both_ways("geometric-median = {}", &vec![most; MANY])[0], expected);
+    }
+
+    #[test]
+    fn steps_that_shrink_slowly_go_on_among_points() {
+        // On a line each step leaves much to go. The middle one of an odd number of rows is the median.
+        let line: Vec<Vec<f32>> = random(MANY + 1, 1).iter().map(|row| vec![row[0], 2.0 * row[0], 0.0]).collect();
+        let mut sorted = line.clone();
+        sorted.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        let rows = Tensor::from_slice(&line.concat()).view([-1, 3]);
+        let updates = Updates { samples: vec![1.0; line.len()], rows };
+        let made = config("geometric-median = {}").build().aggregate(&updates, &Stream::root(0)).unwrap();
+        assert_eq!(numbers(&made).unwrap(), sorted[MANY / 2].iter().map(|x| f64::from(*x)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::weigh::{Weigh, ascending, mean_of};
 use crate::aggregate::points::{Points, rank};
 use crate::aggregate::{check_f, declared, need};
 use crate::fault::{About, Checker, Parameter, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Parameters.
@@ -121,7 +122,7 @@ pub(super) fn scores(
         others.sort_by(f64::total_cmp);
         rank(others.iter().take(count).map(|d| if power == 4 { d * d } else { *d }).sum())
     };
-    alive.iter().map(score).collect()
+    alive.par_iter().map(score).collect()
 }
 
 /// Chooses.

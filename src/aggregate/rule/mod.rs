@@ -52,6 +52,7 @@ pub(super) mod testing;
 pub mod torchscript;
 pub mod trimmed_mean;
 mod weigh;
+mod weiszfeld;
 
 use super::{Known, State, Updates, take};
 use crate::fault::{About, Checker, Result};
@@ -258,7 +259,7 @@ impl Config {
             Config::Krum(config) => Box::new(Weighing(krum::Krum(config))),
             Config::MultiKrum(config) => Box::new(Weighing(multi_krum::MultiKrum(config))),
             Config::Bulyan(config) => Box::new(bulyan::Bulyan(config)),
-            Config::GeometricMedian(config) => Box::new(Weighing(geometric_median::GeometricMedian(config))),
+            Config::GeometricMedian(config) => Box::new(geometric_median::GeometricMedian(config)),
             Config::CenteredClipping(config) => Box::new(centered_clipping::CenteredClipping::new(&config)),
             Config::Mda(config) => Box::new(Weighing(mda::Mda(config))),
             Config::Monna(config) => Box::new(Weighing(monna::Monna(config))),

@@ -13,14 +13,15 @@ use super::Rule;
 use super::clipped_clustering::middle;
 use super::clusters::larger_of_two_means;
 use super::weigh::mean_of;
-use crate::aggregate::Updates;
+use crate::aggregate::columns::{walk_numbers, width};
 use crate::aggregate::combine::combine;
-use crate::aggregate::points::squared_norms;
+use crate::aggregate::points::{added, squared_norms};
+use crate::aggregate::{Updates, numbers, sums};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,39 +77,70 @@ pub const ABOUT: About = About {
 #[derive(Debug)]
 pub struct SignGuard(pub Config);
 
+/// Of each row its squared length and how many of the drawn values are positive, negative and zero.
+type Counts = (Vec<f64>, Vec<Vec<f64>>);
+
 impl SignGuard {
-    /// Shares of positive, negative and zero values of each row.
-    fn signs(&self, rows: &Tensor, stream: &Stream) -> Result<Vec<Vec<f64>>> {
-        let columns = rows.size()[1] as usize;
+    /// The columns whose signs count, ascending.
+    fn drawn(&self, columns: usize, stream: &Stream) -> Vec<usize> {
         let drawn = ((self.0.coordinates * columns as f64).round() as usize).clamp(1, columns);
-        let index = if drawn == columns {
-            None
-        } else {
-            let mut index: Vec<i64> =
-                index::sample(&mut stream.rng(), columns, drawn).iter().map(|i| i as i64).collect();
-            index.sort_unstable();
-            Some(Tensor::f_from_slice(&index)?.f_to_device(rows.device())?)
-        };
-        let count = |is: Tensor| -> Result<f64> { Ok(is.f_sum(Kind::Double)?.f_double_value(&[])? / drawn as f64) };
-        let shares = |i: usize| -> Result<Vec<f64>> {
-            let row = rows.f_get(i as i64)?;
-            let row = match &index {
-                Some(index) => row.f_index_select(0, index)?,
-                None => row,
-            };
-            Ok(vec![count(row.f_gt(0.0)?)?, count(row.f_lt(0.0)?)?, count(row.f_eq(0.0)?)?])
-        };
-        (0..rows.size()[0] as usize).map(shares).collect()
+        if drawn == columns {
+            return (0..columns).collect();
+        }
+        let mut index = index::sample(&mut stream.rng(), columns, drawn).into_vec();
+        index.sort_unstable();
+        index
     }
+}
+
+/// One pass over the rows for both.
+fn counts_on_cpu(rows: &Tensor, drawn: &[usize]) -> Result<Counts> {
+    let n = rows.size()[0] as usize;
+    let parts = walk_numbers(rows, |block, start| {
+        let (start, width) = (start as usize, block.len() / n);
+        let from = drawn.partition_point(|&k| k < start);
+        let here = &drawn[from..drawn.partition_point(|&k| k < start + width)];
+        let mut counts = Vec::with_capacity(3 * n);
+        for row in block.chunks_exact(width) {
+            let (mut positive, mut negative, mut zero) = (0_u32, 0_u32, 0_u32);
+            for k in here {
+                let x = row[k - start];
+                positive += u32::from(x > 0.0);
+                negative += u32::from(x < 0.0);
+                zero += u32::from(x == 0.0);
+            }
+            counts.extend([positive, negative, zero].map(f64::from));
+        }
+        Ok((sums::squared_lengths(block, n), counts))
+    })?;
+    let (lengths, counts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    Ok((added(lengths, n), added(counts, 3 * n).chunks_exact(3).map(Vec::from).collect()))
+}
+
+fn counts_on_gpu(rows: &Tensor, drawn: &[usize]) -> Result<Counts> {
+    let n = rows.size()[0];
+    let count = |is: Tensor| numbers(&is.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?);
+    let mut parts = Vec::new();
+    for part in drawn.chunks(width(rows.device(), n) as usize) {
+        let index: Vec<i64> = part.iter().map(|&k| k as i64).collect();
+        let values = rows.f_index_select(1, &Tensor::f_from_slice(&index)?.f_to_device(rows.device())?)?;
+        parts.push([count(values.f_gt(0.0)?)?, count(values.f_lt(0.0)?)?, count(values.f_eq(0.0)?)?].concat());
+    }
+    let n = n as usize;
+    let counts = added(parts, 3 * n);
+    Ok((squared_norms(rows)?, (0..n).map(|i| (0..3).map(|sign| counts[sign * n + i]).collect()).collect()))
 }
 
 impl Rule for SignGuard {
     fn aggregate(&mut self, updates: &Updates, stream: &Stream) -> Result<Tensor> {
-        let norms: Vec<f64> = squared_norms(&updates.rows)?.into_iter().map(f64::sqrt).collect();
+        let drawn = self.drawn(updates.rows.size()[1] as usize, stream);
+        let counts = if updates.rows.device() == Device::Cpu { counts_on_cpu } else { counts_on_gpu };
+        let (squares, mut signs) = counts(&updates.rows, &drawn)?;
+        signs.iter_mut().flatten().for_each(|count| *count /= drawn.len() as f64);
+        let norms: Vec<f64> = squares.into_iter().map(f64::sqrt).collect();
         let median = middle(norms.clone());
         let usual = |i: &usize| (self.0.low * median..=self.0.high * median).contains(&norms[*i]);
-        let kept: Vec<usize> =
-            larger_of_two_means(&self.signs(&updates.rows, stream)?).into_iter().filter(usual).collect();
+        let kept: Vec<usize> = larger_of_two_means(&signs).into_iter().filter(usual).collect();
         let mut coefficients = mean_of(&kept, updates.len());
         kept.iter().filter(|&&i| norms[i] > median).for_each(|&i| coefficients[i] *= median / norms[i]);
         Ok(combine(&updates.rows, &[coefficients])?.f_squeeze_dim(0)?)
@@ -118,6 +150,20 @@ impl Rule for SignGuard {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{close, faults, made};
+    use super::*;
+
+    #[test]
+    fn a_cpu_and_the_tensor_operations_of_a_gpu_count_alike() {
+        let values: Vec<f32> = (0..7 * 300).map(|i| (i as f32 * 0.7).sin().max(-0.3) + 0.3).collect();
+        let rows = Tensor::from_slice(&values).view([7, 300]);
+        let rule = SignGuard(Config { coordinates: 0.3, ..Config::default() });
+        for drawn in [rule.drawn(300, &Stream::root(1)), (0..300).collect()] {
+            let (cpu, gpu) = (counts_on_cpu(&rows, &drawn).unwrap(), counts_on_gpu(&rows, &drawn).unwrap());
+            assert_eq!(cpu.1, gpu.1);
+            assert!(cpu.1.iter().all(|row| row.iter().sum::<f64>() == drawn.len() as f64 && row[2] > 0.0));
+            assert!(cpu.0.iter().zip(&gpu.0).all(|(a, b)| (a - b).abs() < 1e-9 * b));
+        }
+    }
 
     const ALL: &str = "signguard = { coordinates = 1.0 }";
 

@@ -9,8 +9,9 @@
 
 use super::krum::F;
 use super::weigh::{Weigh, mean_of};
-use crate::aggregate::eigen::{largest, scatter};
-use crate::aggregate::points::{Points, dot, rank};
+use crate::aggregate::eigen::Scatter;
+use crate::aggregate::points::{Points, rank};
+use crate::aggregate::sums::dot;
 use crate::aggregate::{check_f, declared, need};
 use crate::fault::{About, Checker, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ impl Search<'_> {
         }
         for place in next..=self.rows.len() - (self.keep - chosen.len()) {
             let row = self.rows[place];
-            let mut more = part.with(&self.points.at[row], chosen.len());
+            let mut more = part.with(&self.points.at()[row], chosen.len());
             chosen.push(row);
             self.walk(place + 1, chosen, &mut more)?;
             chosen.pop();
@@ -135,7 +136,7 @@ impl Search<'_> {
     /// The largest eigenvalue of the scatter of some rows.
     fn value(&self, rows: &[usize]) -> Result<f64> {
         let mean = self.points.combined(&mean_of(rows, self.points.len()));
-        Ok(largest(&scatter(rows.iter().map(|&i| (1.0, &self.points.at[i])), &mean))?.0)
+        Ok(Scatter::new(rows.iter().map(|&i| (1.0, &self.points.at()[i])), &mean).largest()?.0)
     }
 
     /// A good subset to begin with: row after row dropped that is furthest out along the largest variance.
@@ -143,8 +144,8 @@ impl Search<'_> {
         let mut rows = self.rows.to_vec();
         while rows.len() > self.keep {
             let mean = self.points.combined(&mean_of(&rows, self.points.len()));
-            let (_, v) = largest(&scatter(rows.iter().map(|&i| (1.0, &self.points.at[i])), &mean))?;
-            let out = |i: usize| (dot(&self.points.at[i], &v) - dot(&mean, &v)).abs();
+            let (_, v) = Scatter::new(rows.iter().map(|&i| (1.0, &self.points.at()[i])), &mean).largest()?;
+            let out = |i: usize| (dot(&self.points.at()[i], &v) - dot(&mean, &v)).abs();
             let worst = (0..rows.len()).max_by(|&a, &b| out(rows[a]).total_cmp(&out(rows[b]))).unwrap_or(0);
             rows.remove(worst);
         }
@@ -164,7 +165,7 @@ impl Weigh for Smea {
         }
         let mut search = Search { points, rows: &rows, keep, least: f64::INFINITY, found: None, places: 0 };
         search.least = rank(search.value(&search.greedy()?)?);
-        search.walk(0, &mut Vec::new(), &mut Part::empty(points.origin.len()))?;
+        search.walk(0, &mut Vec::new(), &mut Part::empty(points.origin().len()))?;
         Ok(mean_of(&search.found.unwrap_or(rows), n))
     }
 }
