@@ -9,6 +9,20 @@ use pulp::{Arch, Simd};
 /// Partial sums side by side.
 const LANES: usize = 8;
 
+/// Sum of a list.
+#[pulp::with_simd(sum = Arch::new())]
+#[inline(always)]
+pub(super) fn sum_with<S: Simd>(_simd: S, a: &[f64]) -> f64 {
+    let (a, rest) = pulp::as_arrays::<LANES, _>(a);
+    let mut sums = [0.0; LANES];
+    for a in a {
+        for lane in 0..LANES {
+            sums[lane] += a[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
+}
+
 /// Inner product of two lists of one length.
 #[pulp::with_simd(dot = Arch::new())]
 #[inline(always)]
@@ -204,6 +218,7 @@ mod tests {
         for count in [1, 7, 8, 19] {
             let [a, b] = [count, count + 100]
                 .map(|seed| random(seed)[..count].iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+            close(sum(&a), a.iter().sum());
             close(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum());
             close(squared_distance(&a, &b), a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum());
             let mut sum = a.clone();

@@ -11,6 +11,7 @@ use super::krum::{F, Neighbours};
 use super::weigh::ascending;
 use crate::aggregate::middle::closest_mean_by_index;
 use crate::aggregate::points::{Points, rank};
+use crate::aggregate::sums::sum;
 use crate::aggregate::{Known, Updates, check_f, declared, need};
 use crate::fault::{About, Checker, Result};
 use crate::seed::Stream;
@@ -49,26 +50,43 @@ pub const ABOUT: About = About {
 #[derive(Debug)]
 pub struct Bulyan(pub Config);
 
-/// Another row and how far it is, squared.
-type Neighbour = (f64, usize);
+/// A row that is left, and the others that are, nearest first.
+struct Left {
+    row: usize,
+    others: Vec<usize>,
+    distances: Vec<f64>,
+}
+
+impl Left {
+    fn new(row: usize, distances: &[f64]) -> Self {
+        let mut others: Vec<usize> = (0..distances.len()).filter(|&other| other != row).collect();
+        others.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+        let distances = others.iter().map(|&other| distances[other]).collect();
+        Self { row, others, distances }
+    }
+
+    fn score(&self, count: usize) -> f64 {
+        rank(sum(&self.distances[..count.min(self.distances.len())]))
+    }
+
+    fn forget(&mut self, row: usize) {
+        if let Some(place) = self.others.iter().position(|&other| other == row) {
+            self.others.remove(place);
+            self.distances.remove(place);
+        }
+    }
+}
 
 /// The `n − 2f` rows, in the order in which they are chosen. Each row's neighbours are sorted once, not for every choice.
 fn chosen(points: &Points, f: usize) -> Vec<usize> {
-    let n = points.len();
     let distances = points.distances();
-    let nearest_first = |i: usize| {
-        let mut others: Vec<Neighbour> = distances[i].iter().copied().zip(0..).filter(|&(_, j)| j != i).collect();
-        others.sort_by(|a, b| a.0.total_cmp(&b.0));
-        others
-    };
-    let mut left: Vec<(usize, Vec<Neighbour>)> = (0..n).into_par_iter().map(|i| (i, nearest_first(i))).collect();
+    let mut left: Vec<Left> = distances.par_iter().enumerate().map(|(row, distances)| Left::new(row, distances)).collect();
     let mut chosen = Vec::new();
-    while chosen.len() < n - 2 * f {
+    while chosen.len() < points.len() - 2 * f {
         let count = Neighbours::PaperOrOne.count(left.len(), f);
-        let score = |(_, near): &(usize, Vec<Neighbour>)| rank(near.iter().take(count).map(|(d, _)| d).sum());
-        let scores: Vec<f64> = left.par_iter().map(score).collect();
-        let (best, _) = left.remove(ascending(&scores)[0]);
-        left.par_iter_mut().for_each(|(_, near)| near.retain(|(_, j)| *j != best));
+        let scores: Vec<f64> = left.par_iter().map(|left| left.score(count)).collect();
+        let best = left.remove(ascending(&scores)[0]).row;
+        left.par_iter_mut().for_each(|left| left.forget(best));
         chosen.push(best);
     }
     chosen
