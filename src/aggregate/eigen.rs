@@ -97,8 +97,8 @@ impl Scatter {
         }
     }
 
-    /// A unit vector that no symmetry of the points leaves without a share of the eigenvector: the points by weights that
-    /// grow from the first to the last, or the first axis where they have no spread.
+    /// A unit vector that symmetries of the points do not leave without a share of the eigenvector: the points by weights that
+    /// grow from the first to the last and whose sums rarely cancel, or the first axis where they have no spread.
     fn start(&self) -> Vec<f64> {
         let mut sum = vec![0.0; self.dimensions];
         for (i, (c, from)) in self.weights.iter().zip(&self.from).enumerate() {

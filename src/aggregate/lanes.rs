@@ -218,7 +218,8 @@ fn mean<S: Simd>(values: &[S::f32s], made: &mut [f32]) {
 fn median_of(mut column: Vec<f32>) -> f32 {
     column.sort_by(f32::total_cmp);
     let n = column.len();
-    ((f64::from(column[(n - 1) / 2]) + f64::from(column[n / 2])) / 2.0) as f32
+    // From 0, as `mean` does: two negative zeros give 0.
+    ((0.0 + f64::from(column[(n - 1) / 2]) + f64::from(column[n / 2])) / 2.0) as f32
 }
 
 /// Fills `slots` with the `keep` values closest to a centre, which are neighbours in sorted order. Their window starts at the

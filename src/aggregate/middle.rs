@@ -1,7 +1,8 @@
 //! The mean of the middle values of each coordinate, the heart of the median and the trimmed mean, and the mean of those
 //! closest to a reference, the heart of Meamed and Bulyan.
 //!
-//! Columns are sorted by minima and maxima: on a CPU many columns side by side in vector registers ([`super::lanes`]), on a
+//! Columns are sorted by minima and maxima (the median of many rows is selected by counting on a CPU): on a CPU many columns side by
+//! side in vector registers ([`super::lanes`]), on a
 //! GPU over whole rows by a network ([`super::network`]). Both only move values and add the kept
 //! ones in their order, so both are exact and give the same bytes.
 
@@ -162,10 +163,11 @@ mod tests {
 
     #[test]
     fn a_cpu_and_the_tensor_operations_of_a_gpu_agree_to_the_last_bit() {
-        for n in (1..=20).chain([24, 31, 33, 48, 65, 128, 129, 300, 520]) {
+        for n in (1..=20).chain([24, 31, 33, 48, 65, 128, 129, 256, 257, 300, 301, 520]) {
             let rows = random(n, 150);
             let mut keeps: Vec<Keep> =
                 (0..=(n - 1) / 2).step_by(1 + n / 10).map(|drop| Keep::Middle { drop }).collect();
+            keeps.push(Keep::Middle { drop: (n - 1) / 2 });
             for keep in [1, n.div_ceil(2), n] {
                 keeps.extend([false, true].map(|first| Keep::Closest { keep, around: None, first }));
             }
@@ -192,6 +194,31 @@ mod tests {
     }
 
     #[test]
+    fn the_median_of_many_rows_is_the_middle_of_sorted_columns_whatever_they_hold() {
+        for n in [257, 300] {
+            let mut rng = Stream::root(9).at(n).rng();
+            let mut value = |column: usize| match column % 4 {
+                0 => rng.random_range(-1.0_f32..1.0),
+                1 => rng.random_range(-1.0_f32..1.0) * 10_f32.powi(rng.random_range(-35..38)),
+                2 => rng.random_range(-1.0_f32..0.5).max(0.0),
+                _ => [f32::NEG_INFINITY, f32::INFINITY, 1.5, -0.5][rng.random_range(0..4)],
+            };
+            let values: Vec<f32> = (0..n as usize * 37).map(|i| value(i % 37)).collect();
+            let made = numbers(&median(&Tensor::from_slice(&values).view([n as i64, 37])).unwrap()).unwrap();
+            for (column, made) in made.into_iter().enumerate() {
+                let mut sorted: Vec<f32> = values.iter().skip(column).step_by(37).copied().collect();
+                sorted.sort_by(f32::total_cmp);
+                let [low, high] = [(n - 1) / 2, n / 2].map(|place| f64::from(sorted[place as usize]));
+                let middle = ((low + high) / 2.0) as f32;
+                assert!(
+                    made == f64::from(middle) || middle.is_nan(),
+                    "n = {n}, column {column}: {made} is not {middle}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn of_two_values_equally_far_the_lower_or_the_one_in_the_first_row_is_kept() {
         let rows = Tensor::from_slice2(&[[3.0_f32, 1.0], [2.0, 2.0], [1.0, 3.0]]);
         assert_eq!(closest_mean(&rows, 2, None).unwrap(), Tensor::from_slice(&[1.5_f32, 1.5]));
@@ -213,7 +240,8 @@ mod tests {
         for n in [3, 300] {
             let rows = random(n, 40);
             let _ = rows.get(1).get(5).fill_(f64::NAN);
-            for made in [middle_mean(&rows, 1).unwrap(), closest_mean(&rows, 2, None).unwrap()] {
+            for made in [middle_mean(&rows, 1).unwrap(), median(&rows).unwrap(), closest_mean(&rows, 2, None).unwrap()]
+            {
                 let made = numbers(&made).unwrap();
                 let wrong: Vec<usize> = (0..40).filter(|&i| made[i].is_nan()).collect();
                 assert_eq!(wrong, [5], "n = {n}");

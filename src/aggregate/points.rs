@@ -22,6 +22,8 @@ use tch::{Device, Kind, Tensor};
 
 /// Below this share of `‖x_i‖² + ‖x_j‖²` (centred) a squared distance is rounding noise and counts as 0: equal rows tie.
 const NOISE: f64 = 1e-14;
+/// What rounding may leave of a product of n rows, by n and by their lengths: a library may sum two equal rows in other orders.
+const ROUNDING: f64 = 4.0 * f64::EPSILON;
 /// Columns that say which row may be the centre.
 const FIRST: i64 = 4096;
 /// Squared length of the centre by that of the median row at most.
@@ -71,7 +73,7 @@ impl Products {
 
     fn squared_distance(&self, i: usize, j: usize) -> f64 {
         let lengths = self.of(i, i) + self.of(j, j);
-        denoised(lengths - 2.0 * self.of(i, j), lengths)
+        denoised(lengths - 2.0 * self.of(i, j), NOISE.max(self.n as f64 * ROUNDING) * lengths)
     }
 
     fn coordinates(&self) -> Coordinates {
@@ -88,9 +90,9 @@ impl Products {
     }
 }
 
-/// A squared distance without what is rounding noise.
-fn denoised(apart: f64, lengths: f64) -> f64 {
-    if apart <= NOISE * lengths { 0.0 } else { apart }
+/// A squared distance, or 0 where that is noise.
+fn denoised(apart: f64, noise: f64) -> f64 {
+    if apart <= noise { 0.0 } else { apart }
 }
 
 /// `‖x_i‖²` of each row `[n, P]`, summed in f64 block by block; not finite exactly where the row is not.
@@ -194,7 +196,7 @@ impl Points {
             return products.squared_distance(i, j);
         }
         let Coordinates { at, squares, .. } = self.coordinates();
-        denoised(squared_distance(&at[i], &at[j]), squares[i] + squares[j])
+        denoised(squared_distance(&at[i], &at[j]), NOISE * (squares[i] + squares[j]))
     }
 
     /// Squared distances of all pairs, as [`rank`] sees them.
@@ -276,7 +278,7 @@ fn cholesky(gram: &[f64], n: usize) -> Vec<Vec<f64>> {
         }
         let length = gram[i * n + i];
         let left = length - dot(&point, &point);
-        if left > n as f64 * 4.0 * f64::EPSILON * length {
+        if left > n as f64 * ROUNDING * length {
             point.push(left.sqrt());
             pivots.push(i);
         }

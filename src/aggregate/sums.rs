@@ -148,6 +148,20 @@ pub(super) fn combined_with<S: Simd>(_simd: S, block: &[f32], shares: &[f64]) ->
     made
 }
 
+/// `v + Σ_i c_i (x_i − v)`, `[w]`.
+#[pulp::with_simd(moved = Arch::new())]
+#[inline(always)]
+pub(super) fn moved_with<S: Simd>(_simd: S, block: &[f32], shares: &[f64], v: &[f64]) -> Vec<f64> {
+    let mut made = v.to_vec();
+    for (row, &share) in block.chunks_exact(v.len()).zip(shares) {
+        for ((made, &x), &v) in made.iter_mut().zip(row).zip(v) {
+            // Not fused: opposite moves of one length cancel to the last bit.
+            *made += (f64::from(x) - v) * share;
+        }
+    }
+    made
+}
+
 /// `Σ_i c_i (x_i − v)`, `[w]`; rows with a coefficient of 0 are not looked at, whatever they hold.
 #[pulp::with_simd(moves = Arch::new())]
 #[inline(always)]
@@ -156,8 +170,7 @@ pub(super) fn moves_with<S: Simd>(_simd: S, block: &[f32], shares: &[f64], v: &[
     for (row, &share) in block.chunks_exact(v.len()).zip(shares) {
         if share != 0.0 {
             for ((made, &x), &v) in made.iter_mut().zip(row).zip(v) {
-                // Not fused: opposite moves of one length cancel to the last bit.
-                *made += (f64::from(x) - v) * share;
+                *made = (f64::from(x) - v).mul_add(share, *made);
             }
         }
     }
@@ -204,8 +217,11 @@ mod tests {
                 close(distances[i], row.iter().zip(&v).map(|(&x, v)| (f64::from(x) - v).powi(2)).sum());
             }
             let shares: Vec<f64> = (0..n).map(|i| 0.25 * i as f64).collect();
-            for (k, made) in moves(&block, &shares, &v).into_iter().enumerate() {
-                close(made, (0..n).map(|i| shares[i] * (f64::from(block[i * width + k]) - v[k])).sum());
+            let moves_by_columns = moves(&block, &shares, &v).into_iter().zip(moved(&block, &shares, &v)).enumerate();
+            for (k, (moves, moved)) in moves_by_columns {
+                let plain: f64 = (0..n).map(|i| shares[i] * (f64::from(block[i * width + k]) - v[k])).sum();
+                close(moves, plain);
+                close(moved, v[k] + plain);
             }
             for (k, made) in combined(&block, &shares).into_iter().enumerate() {
                 close(made, (0..n).map(|i| shares[i] * f64::from(block[i * width + k])).sum());

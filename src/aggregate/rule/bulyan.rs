@@ -80,7 +80,8 @@ impl Left {
 /// The `n − 2f` rows, in the order in which they are chosen. Each row's neighbours are sorted once, not for every choice.
 fn chosen(points: &Points, f: usize) -> Vec<usize> {
     let distances = points.distances();
-    let mut left: Vec<Left> = distances.par_iter().enumerate().map(|(row, distances)| Left::new(row, distances)).collect();
+    let mut left: Vec<Left> =
+        distances.par_iter().enumerate().map(|(row, distances)| Left::new(row, distances)).collect();
     let mut chosen = Vec::new();
     while chosen.len() < points.len() - 2 * f {
         let count = Neighbours::PaperOrOne.count(left.len(), f);

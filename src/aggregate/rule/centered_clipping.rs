@@ -108,8 +108,7 @@ fn squares_on_gpu(rows: &Tensor, centre: &Tensor) -> Result<Vec<f64>> {
 fn moved_on_cpu(rows: &Tensor, centre: &Tensor, shares: &[f64]) -> Result<Tensor> {
     let centre = Vec::<f64>::try_from(centre)?;
     let parts = walk_numbers(rows, |block, start| {
-        let centre = &centre[start as usize..][..block.len() / shares.len()];
-        Ok(sums::moves(block, shares, centre).iter().zip(centre).map(|(moves, v)| v + moves).collect::<Vec<f64>>())
+        Ok(sums::moved(block, shares, &centre[start as usize..][..block.len() / shares.len()]))
     })?;
     Ok(Tensor::f_from_slice(&parts.concat())?)
 }

@@ -161,10 +161,10 @@ mod tests {
                 let (i, j) =
                     pairs.reduce(|a, b| if rank(apart[b.0][b.1]) < rank(apart[a.0][a.1]) { b } else { a }).unwrap();
                 let (a, b) = (clusters[i].len() as f64, clusters[j].len() as f64);
-                for k in 0..clusters.len() {
-                    let joined = (a * apart[i][k] + b * apart[j][k]) / (a + b);
-                    (apart[j][k], apart[k][j]) = (joined, joined);
-                }
+                let join = |(x, y): (&f64, &f64)| (a * x + b * y) / (a + b);
+                let joined: Vec<f64> = apart[i].iter().zip(&apart[j]).map(join).collect();
+                apart.iter_mut().zip(&joined).for_each(|(row, d)| row[j] = *d);
+                apart[j] = joined;
                 apart.remove(i);
                 for row in &mut apart {
                     row.remove(i);

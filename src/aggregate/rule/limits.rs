@@ -37,7 +37,7 @@ pub const LIMITS: &[Limits] = &[
         "n^2 P",
     ),
     of("bulyan", "4 f + 3 <= n", "f of n, as declared, at most (n - 3) / 4 rows", "n^2 P + n^3"),
-    of("geometric-median", "2 f < n; takes no f", "1/2", "n^2 P + steps n^2"),
+    of("geometric-median", "2 f < n; takes no f", "1/2", "steps n P, or n^2 P + steps n^2"),
     of(
         "centered-clipping",
         "10 f < n, as proved; takes no f",
@@ -68,7 +68,7 @@ pub const LIMITS: &[Limits] = &[
         "0: one bad row that is like no other keeps its weight",
         "n^2 P",
     ),
-    of("flame", "2 f < n; takes no f", "1/2", "n^2 P + n^3"),
+    of("flame", "2 f < n; takes no f", "1/2", "n^2 P"),
     of(
         "fltrust",
         "the root data is clean and like the clients'; takes no f",

@@ -9,7 +9,7 @@
 //! | `krum` | the row with the closest neighbours | 2f + 2 < n | n² P | Blanchard et al., NeurIPS 2017 |
 //! | `multi-krum` | mean of the m best rows by Krum's score | 2f + 2 < n | n² P | Blanchard et al., NeurIPS 2017 |
 //! | `bulyan` | Krum again and again, then the middle of each coordinate | 4f + 3 ≤ n | n² P | El Mhamdi et al., ICML 2018 |
-//! | `geometric-median` | least sum of distances | f < n / 2 | n² P | Pillutla et al., IEEE TSP 2022 |
+//! | `geometric-median` | least sum of distances | f < n / 2 | n² P, or n P a step | Pillutla et al., IEEE TSP 2022 |
 //! | `centered-clipping` | the last result moved by clipped differences | f < n / 10, as proved | n P | Karimireddy et al., ICML 2021 |
 //! | `mda` | mean of the n − f rows with the smallest diameter | f < n / 2 | n² P + search | El Mhamdi et al., NeurIPS 2021 |
 //! | `monna` | mean of the n − f rows nearest to a trusted one | f < n / 2 | n² P | Farhadkhani et al., ICML 2023 |

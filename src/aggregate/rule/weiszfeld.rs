@@ -8,8 +8,13 @@ use crate::fault::Result;
 
 /// A step, or what it leaves to go, that is shorter than this share of the median distance is the last.
 const TOLERANCE: f64 = 1e-12;
+/// Steps are trusted to go on shrinking by this factor at best: after a row of 1e38 lost its hold one step may be a trillionth of
+/// the one before.
+const FASTEST: f64 = 1e-3;
 /// Within this share of the median distance of a row, that row may be the median.
 const NEAR: f64 = 1e-3;
+/// A row that is closer than this share of the median distance is closer than half of the rows.
+const CLOSER: f64 = 1.0 - 1e-9;
 
 /// Where the steps are taken: among rows as points, or over the rows themselves.
 pub(super) trait Space {
@@ -96,7 +101,7 @@ impl<S: Space> Walk<'_, S> {
                 }
                 End::Median => {
                     // What steps that shrink by one factor leave to go.
-                    let factor = step / before;
+                    let factor = (step / before).max(FASTEST);
                     let left = if factor < 1.0 { step * factor / (1.0 - factor) } else { step };
                     step.min(left) <= TOLERANCE * self.median_distance(&next)
                 }
@@ -161,14 +166,16 @@ impl<S: Space> Walk<'_, S> {
         (weights, here)
     }
 
-    /// The row that the steps approach, if it is the median. Steps towards a row shrink slowly, if at all.
+    /// The row that the steps approach, or that half of the rows equal, if it is the median. Steps towards a row shrink slowly, if
+    /// at all.
     fn row_beside(&self, place: &Place, tried: &mut Option<usize>) -> Result<Option<Place>> {
         if !self.is_exact() {
             return Ok(None);
         }
         let closer = |a: usize, b: usize| if place.distances[b] < place.distances[a] { b } else { a };
         let Some(row) = self.rows.iter().copied().reduce(closer) else { return Ok(None) };
-        if *tried == Some(row) || place.distances[row] > NEAR * self.median_distance(place) {
+        let (distance, median) = (place.distances[row], self.median_distance(place));
+        if *tried == Some(row) || distance > NEAR * median && distance < CLOSER * median {
             return Ok(None);
         }
         *tried = Some(row);
@@ -180,5 +187,41 @@ impl<S: Space> Walk<'_, S> {
     fn is_median(&self, place: &Place) -> Result<bool> {
         let (weights, here) = self.weights(place, 0.0);
         Ok(self.space.pull(&weights, &place.point)? < here.len() as f64 - 1e-9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Stream;
+    use rand::Rng;
+    use tch::Tensor;
+
+    /// Steps that a walk over the rows takes at most, and its result; none where it has not ended.
+    fn walked(rows: &[Vec<f32>], most: usize) -> Option<Vec<f64>> {
+        let rows = Tensor::from_slice(&rows.concat()).view([rows.len() as i64, -1]);
+        let passes = Passes::over(&rows).unwrap();
+        let walk = Walk { space: &passes, rows: passes.finite(), nu: 0.0, end: End::Median };
+        let n = rows.size()[0] as usize;
+        let (place, ended) = walk.from(vec![1.0 / n as f64; n], most).unwrap();
+        ended.then_some(place.point)
+    }
+
+    #[test]
+    fn a_row_that_holds_the_median_ends_the_walk() {
+        let mut rng = Stream::root(2).rng();
+        let mut rows: Vec<Vec<f32>> = (0..20).map(|_| (0..60).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
+        let most = rows[5].clone();
+        let expected: Vec<f64> = most.iter().map(|x| f64::from(*x)).collect();
+        rows.iter_mut().take(10).for_each(|row| row.clone_from(&most));
+        assert_eq!(walked(&rows, 60), Some(expected.clone()), "10 of 20 equal");
+        rows.iter_mut().take(12).for_each(|row| row.clone_from(&most));
+        assert_eq!(walked(&rows, 1), Some(expected), "12 of 20 equal");
+    }
+
+    #[test]
+    fn a_walk_that_has_not_ended_says_so() {
+        let line: Vec<Vec<f32>> = (0..21_u16).map(|i| vec![f32::from(i * i)]).collect();
+        assert_eq!(walked(&line, 3), None);
     }
 }
