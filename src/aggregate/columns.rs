@@ -2,6 +2,7 @@
 
 use crate::fault::{Error, Result};
 use rayon::prelude::*;
+use std::cell::Cell;
 use tch::{Device, Kind, Tensor};
 
 /// Numbers of a block on a CPU at most.
@@ -11,12 +12,19 @@ const CPU_NUMBERS: i64 = 1 << 23;
 const CPU_COLUMNS: i64 = 1 << 14;
 /// Numbers of a block on a CPU that stays in the second-level cache of a core.
 const CACHED_NUMBERS: i64 = 1 << 17;
+/// Numbers of a block that a thread keeps the memory of, at most; 4 MB.
+const MOST_KEPT: usize = 1 << 20;
 /// Numbers of a block on a GPU: enough to fill it.
 const GPU_NUMBERS: i64 = 1 << 26;
 /// A block has a multiple of so many columns, but for the last.
 const MULTIPLE: i64 = 64;
 /// Numbers of a row's piece from which copying it is worth a call.
 const LONG: i64 = 2048;
+
+thread_local! {
+    /// What a thread copies blocks to. New memory for each costs as much as the copy.
+    static NUMBERS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
 
 /// Columns of a block of n rows.
 pub(super) fn width(device: Device, n: i64) -> i64 {
@@ -51,14 +59,22 @@ pub(super) fn walk_by<T: Send>(
     perform(rows.device(), placed(rows, width)?, |(block, start)| work(block, start))
 }
 
-/// The same on a CPU with the numbers of each block, row by row, in a buffer that a thread uses again; blocks of few rows stay in a
-/// cache.
+/// The same on a CPU with the numbers of each block, row by row; blocks of few rows stay in a cache.
 pub(super) fn walk_numbers<T: Send>(rows: &Tensor, work: impl Fn(&[f32], i64) -> Result<T> + Sync) -> Result<Vec<T>> {
-    let one = |numbers: &mut Vec<f32>, (block, start): (Tensor, i64)| {
-        read(&block, numbers)?;
-        work(numbers, start)
-    };
-    placed(rows, cached_width(rows.size()[0]))?.into_par_iter().map_init(Vec::new, one).collect()
+    let one = |(block, start)| with_numbers(&block, |numbers| work(numbers, start))?;
+    placed(rows, cached_width(rows.size()[0]))?.into_par_iter().map(one).collect()
+}
+
+/// What `work` makes of the numbers of a block on a CPU, row by row.
+pub(super) fn with_numbers<T>(block: &Tensor, work: impl FnOnce(&[f32]) -> T) -> Result<T> {
+    // Taken, so that nothing is lost but its use where `work` comes here again.
+    let mut numbers = NUMBERS.take();
+    read(block, &mut numbers)?;
+    let made = work(&numbers);
+    if numbers.len() <= MOST_KEPT {
+        NUMBERS.set(numbers);
+    }
+    Ok(made)
 }
 
 /// The same with the blocks themselves, and with scratch that a thread uses again.
@@ -71,27 +87,31 @@ pub(super) fn walk_with<S, T: Send>(
     pieces(rows, 1, width)?.into_par_iter().map_init(scratch, work).collect()
 }
 
-/// `[P]` on a CPU: the `[w]` that `work` makes of the numbers of each block, row by row, and its first column. The blocks are
+/// `[m, P]` on a CPU: the `[m, w]` that `work` makes of the numbers of each block, row by row, and its first column. The blocks are
 /// small, since no column knows of another, and what is made of them is written where it belongs by who made it.
-pub(super) fn fill_numbers(rows: &Tensor, work: impl Fn(&[f32], i64) -> Result<Vec<f32>> + Sync) -> Result<Tensor> {
+pub(super) fn fill_numbers(
+    rows: &Tensor,
+    m: i64,
+    work: impl Fn(&[f32], i64) -> Result<Vec<f32>> + Sync,
+) -> Result<Tensor> {
     let width = cached_width(rows.size()[0]);
-    let made = Tensor::f_empty([rows.size()[1]], (Kind::Float, Device::Cpu))?;
-    let blocks: Vec<_> = placed(rows, width)?.into_iter().zip(pieces(&made, 0, width)?).collect();
-    blocks.into_par_iter().try_for_each_init(Vec::new, |numbers, ((block, start), mut place)| {
-        read(&block, numbers)?;
-        place.f_copy_(&Tensor::f_from_slice(&work(numbers, start)?)?)?;
+    let made = Tensor::f_empty([m, rows.size()[1]], (Kind::Float, Device::Cpu))?;
+    let blocks: Vec<_> = placed(rows, width)?.into_iter().zip(pieces(&made, 1, width)?).collect();
+    blocks.into_par_iter().try_for_each(|((block, start), mut place)| {
+        let columns = with_numbers(&block, |numbers| work(numbers, start))??;
+        place.f_copy_(&Tensor::f_from_slice(&columns)?.f_view([m, -1])?)?;
         Ok::<_, Error>(())
     })?;
     Ok(made)
 }
 
-/// The numbers of a block, row by row. Long pieces of rows are copied one by one, which saves the copy of the whole that
-/// makes a block contiguous.
+/// The numbers of a block, row by row. Long pieces of rows that do not follow each other are copied one by one, which saves the
+/// copy of the whole that makes a block contiguous.
 pub(super) fn read(block: &Tensor, numbers: &mut Vec<f32>) -> Result<()> {
     let count = block.numel();
     numbers.resize(count, 0.0);
     match *block.size().as_slice() {
-        [n, width] if width >= LONG && block.kind() == Kind::Float => {
+        [n, width] if width >= LONG && block.kind() == Kind::Float && !block.is_contiguous() => {
             for (i, row) in (0..n).zip(numbers.chunks_exact_mut(width as usize)) {
                 block.f_get(i)?.f_copy_data(row, width as usize)?;
             }

@@ -23,6 +23,10 @@ const GROUP: usize = 4;
 const PACKED: usize = 1 << 15;
 /// Columns of them at most: two groups fit the first-level cache.
 const COLUMNS: usize = 512;
+/// Numbers of few rows that are laid out at once: all of them fit the first-level cache.
+const PACKED_FEW: usize = 3 << 10;
+/// Columns of them at least, so that a tile is worth to be taken up.
+const COLUMNS_FEW: usize = 128;
 /// Rows from which threads take pairs of blocks of rows.
 const MANY: i64 = 256;
 /// Groups of such a block: laid out, it fits the second-level cache.
@@ -123,7 +127,9 @@ impl Products {
     /// Adds the products of a block `[n, w]`, laid out in `packed`.
     fn add(&mut self, block: &[f32], packed: &mut Vec<Lanes>) {
         let width = block.len() / self.n;
-        let step = ((PACKED / (self.n + 1)).min(COLUMNS) / LANES).max(1) * LANES;
+        let few = PACKED_FEW / (self.n + 1);
+        let columns = if few >= COLUMNS_FEW { few } else { PACKED / (self.n + 1) };
+        let step = (columns.min(COLUMNS) / LANES).max(1) * LANES;
         for start in (0..width).step_by(step) {
             let columns = start..width.min(start + step);
             let groups = (self.n + 1).div_ceil(GROUP);

@@ -67,9 +67,15 @@ impl Known {
 
 /// The `count` rows nearest to row `i`, itself first if it is finite, ties to the lowest index.
 pub(super) fn nearest(points: &Points, i: usize, count: usize) -> Vec<usize> {
-    let distances: Vec<f64> = (0..points.len()).map(|j| rank(points.squared_distance(i, j))).collect();
+    nearest_by((0..points.len()).map(|j| points.squared_distance(i, j)).collect(), i, count)
+}
+
+/// The same from squared distances, which are not finite for rows that are not.
+pub(super) fn nearest_by(squares: Vec<f64>, i: usize, count: usize) -> Vec<usize> {
+    let seen = |square: f64| if square.is_finite() { rank(square) } else { f64::INFINITY };
+    let distances: Vec<f64> = squares.into_iter().map(seen).collect();
     let itself = |j: usize| j == i && distances[j].is_finite();
-    let mut order: Vec<usize> = (0..points.len()).collect();
+    let mut order: Vec<usize> = (0..distances.len()).collect();
     order.sort_by(|&a, &b| itself(b).cmp(&itself(a)).then(distances[a].total_cmp(&distances[b])));
     order.truncate(count);
     order

@@ -45,7 +45,7 @@ fn on_cpu(rows: &Tensor, around: Option<&Tensor>, keep: Keep) -> Result<Tensor> 
     let around: Option<Vec<f32>> =
         around.map(|around| Ok::<_, Error>(around.f_contiguous()?.try_into()?)).transpose()?;
     let n = rows.size()[0] as usize;
-    fill_numbers(rows, |block, start| {
+    let middles = fill_numbers(rows, 1, |block, start| {
         let keep = match keep {
             Keep::Closest { keep, first, .. } => {
                 let around = around.as_ref().map(|around| &around[start as usize..][..block.len() / n]);
@@ -54,7 +54,8 @@ fn on_cpu(rows: &Tensor, around: Option<&Tensor>, keep: Keep) -> Result<Tensor> 
             middle => middle,
         };
         Ok(lanes::columns(block, n, keep))
-    })
+    })?;
+    Ok(middles.f_squeeze_dim(0)?)
 }
 
 /// The same in tensor operations.

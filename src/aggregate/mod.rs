@@ -21,12 +21,14 @@ mod known;
 mod lanes;
 #[cfg(test)]
 mod laws;
+mod lengths;
 mod middle;
 mod nan;
 mod network;
 mod noise;
 pub mod on;
 mod passes;
+mod pieces;
 mod pipeline;
 mod points;
 pub mod pre;

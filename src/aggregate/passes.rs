@@ -4,8 +4,9 @@
 //! of them. All in f64.
 
 use super::columns::walk_numbers;
+use super::combine::shares;
 use super::points::added;
-use super::sums::{combined, moves, squared_distances, squared_lengths};
+use super::sums::{add_move, combined, dot, squared_length, squared_length_from};
 use crate::fault::Result;
 use rayon::prelude::*;
 use tch::Tensor;
@@ -29,8 +30,10 @@ impl<'a> Passes<'a> {
 
     fn new(rows: &'a Tensor, keep: bool) -> Result<Self> {
         let n = rows.size()[0] as usize;
-        let parts =
-            walk_numbers(rows, |block, start| Ok((squared_lengths(block, n), keep.then(|| (block.to_vec(), start)))))?;
+        let parts = walk_numbers(rows, |block, start| {
+            let lengths = block.chunks_exact(block.len() / n).map(squared_length).collect();
+            Ok((lengths, keep.then(|| (block.to_vec(), start))))
+        })?;
         let (lengths, kept): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let lengths = added(lengths, n);
         let finite = (0..n).filter(|&i| lengths[i].is_finite()).collect();
@@ -50,9 +53,10 @@ impl<'a> Passes<'a> {
     /// `z = Σ_i c_i x_i` and `‖x_i − z‖²` of each row, not finite where the row is not. Rows with a coefficient of 0 have no
     /// share in z, whatever they hold.
     pub(super) fn combined(&self, coefficients: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
+        let shares = shares(coefficients);
         let parts = self.walk(|block, _| {
-            let point = combined(block, coefficients);
-            let distances = squared_distances(block, coefficients.len(), &point);
+            let point = combined(block, block.len() / coefficients.len(), &shares);
+            let distances = block.chunks_exact(point.len()).map(|row| squared_length_from(row, &point)).collect();
             Ok((point, distances))
         })?;
         let (points, distances): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
@@ -61,9 +65,14 @@ impl<'a> Passes<'a> {
 
     /// `‖Σ_i w_i (x_i − z)‖²`, with no share of rows whose weight is 0.
     pub(super) fn pull(&self, weights: &[f64], point: &[f64]) -> Result<f64> {
+        let shares = shares(weights);
         let parts = self.walk(|block, start| {
             let point = &point[start as usize..][..block.len() / weights.len()];
-            Ok(moves(block, weights, point).iter().map(|x| x * x).sum::<f64>())
+            let mut pull = vec![0.0; point.len()];
+            for &(i, weight) in &shares {
+                add_move(&mut pull, weight, &block[i * point.len()..][..point.len()], point);
+            }
+            Ok(dot(&pull, &pull))
         })?;
         Ok(parts.iter().sum())
     }

@@ -11,19 +11,18 @@
 //! itself. Lengths, angles and distances are read off the product. A Cholesky factorisation, shortest row first, gives the
 //! coordinates where somebody asks for them or mixes the rows.
 
-use super::columns::{walk, walk_numbers};
 use super::gram::gram;
-use super::numbers;
-use super::sums::{self, add_scaled, dot, squared_distance};
+use super::lengths::squared_norms;
+use super::sums::{add_scaled, dot, squared_distance};
 use crate::fault::Result;
 use rayon::prelude::*;
 use std::sync::OnceLock;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 /// Below this share of `‖x_i‖² + ‖x_j‖²` (centred) a squared distance is rounding noise and counts as 0: equal rows tie.
 const NOISE: f64 = 1e-14;
 /// What rounding may leave of a product of n rows, by n and by their lengths: a library may sum two equal rows in other orders.
-const ROUNDING: f64 = 4.0 * f64::EPSILON;
+pub(super) const ROUNDING: f64 = 4.0 * f64::EPSILON;
 /// Columns that say which row may be the centre.
 const FIRST: i64 = 4096;
 /// Squared length of the centre by that of the median row at most.
@@ -35,6 +34,8 @@ pub(super) struct Points {
     /// Inner products of the rows and, last, of the zero vector; none of rows that were mixed.
     products: Option<Products>,
     coordinates: OnceLock<Coordinates>,
+    /// Inner products of rows that were mixed.
+    of_mixed: OnceLock<Vec<Vec<f64>>>,
 }
 
 /// `[n + 1, n + 1]`, of which the upper triangle is meant.
@@ -95,20 +96,6 @@ fn denoised(apart: f64, noise: f64) -> f64 {
     if apart <= noise { 0.0 } else { apart }
 }
 
-/// `‖x_i‖²` of each row `[n, P]`, summed in f64 block by block; not finite exactly where the row is not.
-pub(super) fn squared_norms(rows: &Tensor) -> Result<Vec<f64>> {
-    let n = rows.size()[0];
-    let parts = if rows.device() == Device::Cpu {
-        walk_numbers(rows, |block, _| Ok(sums::squared_lengths(block, n as usize)))?
-    } else {
-        walk(rows, |block, _| {
-            let squares = block.f_to_kind(Kind::Double)?.f_square()?;
-            numbers(&squares.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?)
-        })?
-    };
-    Ok(added(parts, n as usize))
-}
-
 /// Sums of the parts, in their order.
 pub(super) fn added(parts: Vec<Vec<f64>>, count: usize) -> Vec<f64> {
     let mut sums = vec![0.0; count];
@@ -126,13 +113,13 @@ impl Points {
     pub(super) fn of(rows: &Tensor) -> Result<Self> {
         let n = rows.size()[0] as usize;
         Ok(match centred_products(rows)? {
-            Some(of) => Self { products: Some(Products { n, of }), coordinates: OnceLock::new() },
+            Some(of) => Self { products: Some(Products { n, of }), ..Self::default() },
             None => Self::at_places(vec![Vec::new(); n], Vec::new()),
         })
     }
 
     fn at_places(at: Vec<Vec<f64>>, origin: Vec<f64>) -> Self {
-        Self { products: None, coordinates: Coordinates::new(at, origin).into() }
+        Self { coordinates: Coordinates::new(at, origin).into(), ..Self::default() }
     }
 
     fn coordinates(&self) -> &Coordinates {
@@ -197,6 +184,21 @@ impl Points {
         }
         let Coordinates { at, squares, .. } = self.coordinates();
         denoised(squared_distance(&at[i], &at[j]), NOISE * (squares[i] + squares[j]))
+    }
+
+    /// `[m, m]`: inner products of finite rows, all minus one point, which sums of differences of rows do not depend on.
+    pub(super) fn products_among(&self, rows: &[usize]) -> Vec<f64> {
+        let all = || symmetric(self.len(), |i, j| dot(&self.at()[i], &self.at()[j]));
+        let row = |i: usize| -> Vec<f64> {
+            match &self.products {
+                Some(products) => rows.iter().map(|&j| products.of(i, j)).collect(),
+                None => {
+                    let row = &self.of_mixed.get_or_init(all)[i];
+                    rows.iter().map(|&j| row[j]).collect()
+                }
+            }
+        };
+        rows.iter().map(|&i| row(i)).collect::<Vec<_>>().concat()
     }
 
     /// Squared distances of all pairs, as [`rank`] sees them.

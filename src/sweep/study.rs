@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tch::Device;
 
 /// Raised whenever a change alters the numbers of a run, so that old results are not taken for new ones.
-pub const NUMERICS: u32 = 2;
+pub const NUMERICS: u32 = 3;
 
 /// Everything a sweep needs to know before its first round.
 pub struct Study {

@@ -7,7 +7,7 @@
 
 use super::Pre;
 use super::clip::shorten;
-use crate::aggregate::points::squared_norms;
+use crate::aggregate::lengths::squared_norms;
 use crate::aggregate::{Known, Updates, check_2f, need_more_than_2f};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;

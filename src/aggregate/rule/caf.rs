@@ -12,7 +12,6 @@ use super::krum::F;
 use super::weigh::Weigh;
 use crate::aggregate::eigen::Scatter;
 use crate::aggregate::points::{Points, rank};
-use crate::aggregate::sums::dot;
 use crate::aggregate::{check_f, declared, need};
 use crate::fault::{About, Checker, Result};
 use serde::{Deserialize, Serialize};
@@ -53,7 +52,8 @@ impl Weigh for Caf {
         let n = points.len();
         let f = declared(self.0.f, n, LEAST);
         need("caf", n, f, 2 * f + 1)?;
-        let mut weights: Vec<f64> = points.at().iter().map(|at| f64::from(!at.is_empty())).collect();
+        let mut weights = vec![0.0; n];
+        points.finite().into_iter().for_each(|i| weights[i] = 1.0);
         let mut best: Option<(f64, Vec<f64>)> = None;
         loop {
             let total: f64 = weights.iter().sum();
@@ -61,19 +61,18 @@ impl Weigh for Caf {
                 break;
             }
             let share: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
-            let mean = points.combined(&share);
-            let weighed = || (0..n).filter(|&i| share[i] > 0.0);
-            let (value, vector) = Scatter::new(weighed().map(|i| (share[i], &points.at()[i])), &mean).largest()?;
+            let weighed: Vec<(usize, f64)> =
+                share.iter().copied().enumerate().filter(|(_, share)| *share > 0.0).collect();
+            let (value, along) = Scatter::of(points, &weighed).largest()?;
             if best.as_ref().is_none_or(|(least, _)| rank(value) < rank(*least)) {
-                best = Some((value, share.clone()));
+                best = Some((value, share));
             }
-            let out = |i: usize| (dot(&points.at()[i], &vector) - dot(&mean, &vector)).powi(2);
-            let outs: Vec<(usize, f64)> = weighed().map(|i| (i, out(i))).collect();
-            let most = outs.iter().fold(0.0, |most: f64, (_, out)| most.max(*out));
+            let outs: Vec<f64> = along.iter().map(|x| x * x).collect();
+            let most = outs.iter().fold(0.0, |most: f64, out| most.max(*out));
             if most <= 0.0 {
                 break;
             }
-            outs.into_iter().for_each(|(i, out)| weights[i] *= 1.0 - out / most);
+            weighed.into_iter().zip(outs).for_each(|((i, _), out)| weights[i] *= 1.0 - out / most);
         }
         Ok(best.map_or_else(|| vec![0.0; n], |(_, share)| share))
     }

@@ -13,7 +13,6 @@ use super::weigh::{ascending, mean_of};
 use crate::aggregate::combine::combine;
 use crate::aggregate::eigen::Scatter;
 use crate::aggregate::points::{Points, rank};
-use crate::aggregate::sums::dot;
 use crate::aggregate::{Known, Updates, check_f, declared, need};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
@@ -81,10 +80,13 @@ impl Dnc {
     fn kept(&self, points: &Points, f: usize) -> Result<Vec<bool>> {
         let n = points.len();
         let finite = points.finite();
-        let mean = points.combined(&mean_of(&finite, n));
-        let (_, v) = Scatter::new(finite.iter().map(|&i| (1.0, &points.at()[i])), &mean).largest()?;
+        if finite.is_empty() {
+            return Ok(vec![false; n]);
+        }
+        let weighed: Vec<(usize, f64)> = finite.iter().map(|&i| (i, 1.0)).collect();
+        let (_, along) = Scatter::of(points, &weighed).largest()?;
         let mut scores = vec![f64::INFINITY; n];
-        finite.iter().for_each(|&i| scores[i] = rank((dot(&points.at()[i], &v) - dot(&mean, &v)).powi(2)));
+        finite.iter().zip(along).for_each(|(&i, along)| scores[i] = rank(along.powi(2)));
         let dropped = ((self.0.filter * f as f64) as usize).min(n);
         let mut kept = vec![false; n];
         ascending(&scores)[..n - dropped].iter().for_each(|&i| kept[i] = scores[i].is_finite());
@@ -132,6 +134,12 @@ mod tests {
     #[test]
     fn by_hand() {
         close(&made("dnc = { f = 1 }", &[[0.0], [1.0], [8.0]]), &[0.5]);
+    }
+
+    #[test]
+    fn of_rows_that_are_not_finite_none_is_kept() {
+        assert_eq!(made("dnc = { f = 1 }", &[[f32::NAN, 1.0], [1.0, f32::INFINITY], [f32::NAN, 2.0]]), [0.0, 0.0]);
+        assert_eq!(made("dnc = { f = 1, sub-dim = 1 }", &[[f32::NAN; 2]; 3]), [0.0, 0.0]);
     }
 
     #[test]

@@ -9,8 +9,8 @@
 use super::Rule;
 use crate::aggregate::Updates;
 use crate::aggregate::combine::combine;
+use crate::aggregate::lengths::squared_norms;
 use crate::aggregate::noise::add_noise;
-use crate::aggregate::points::squared_norms;
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};

@@ -10,12 +10,13 @@
 
 use super::Rule;
 use crate::aggregate::combine::combine;
-use crate::aggregate::points::squared_norms;
-use crate::aggregate::{Known, Updates};
+use crate::aggregate::lengths::squared_norms;
+use crate::aggregate::pieces::along_rows;
+use crate::aggregate::{Known, Updates, sums};
 use crate::fault::{About, Checker, Error, Parameter, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Where the root data comes from: one of the three, or [`SAMPLES`] samples.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -107,21 +108,35 @@ impl Rule for FlTrust {
 /// # Errors
 /// libtorch runs out of memory.
 fn fltrust(updates: &Updates, root: &Tensor) -> Result<Tensor> {
-    let root = root.f_to_device(updates.rows.device())?.f_to_kind(Kind::Double)?;
-    let length = root.f_norm()?.f_double_value(&[])?;
-    let norms = squared_norms(&updates.rows)?;
+    let root = root.f_to_device(updates.rows.device())?;
+    let length = squared_norms(&root.f_unsqueeze(0)?)?[0].sqrt();
+    let beside_root = if root.device() == Device::Cpu { beside_on_cpu } else { beside_on_gpu };
     let mut coefficients = vec![0.0; updates.len()];
     let mut total = 0.0;
-    for (i, norm) in
-        norms.iter().map(|norm| norm.sqrt()).enumerate().filter(|(_, norm)| *norm > 0.0 && norm.is_finite())
-    {
-        let along = updates.rows.f_get(i as i64)?.f_to_kind(Kind::Double)?.f_dot(&root)?.f_double_value(&[])?;
+    let beside =
+        beside_root(&updates.rows, &root)?.into_iter().map(|[square, along]| (square.sqrt(), along)).enumerate();
+    for (i, (norm, along)) in beside.filter(|(_, (norm, _))| *norm > 0.0 && norm.is_finite()) {
         let trust = if length > 0.0 { (along / (length * norm)).max(0.0) } else { 0.0 };
         coefficients[i] = trust * length / norm;
         total += trust;
     }
     coefficients.iter_mut().for_each(|c| *c = if total > 0.0 { *c / total } else { 0.0 });
     Ok(combine(&updates.rows, &[coefficients])?.f_squeeze_dim(0)?)
+}
+
+/// `‖x_i‖²` and `x_i · g` of each row.
+fn beside_on_cpu(rows: &Tensor, root: &Tensor) -> Result<Vec<[f64; 2]>> {
+    let root = Vec::<f32>::try_from(root)?;
+    along_rows(rows, |piece, columns| [sums::squared_length(piece), sums::along(piece, &root[columns])])
+}
+
+fn beside_on_gpu(rows: &Tensor, root: &Tensor) -> Result<Vec<[f64; 2]>> {
+    let root = root.f_to_kind(Kind::Double)?;
+    let of_row = |(square, i)| {
+        let along = rows.f_get(i)?.f_to_kind(Kind::Double)?.f_dot(&root)?.f_double_value(&[])?;
+        Ok([square, along])
+    };
+    squared_norms(rows)?.into_iter().zip(0..).map(of_row).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +152,14 @@ mod tests {
         };
         close(&made(&[[3.0, 4.0], [-1.0, 0.0]], [2.0, 0.0]), &[1.2, 1.6]);
         close(&made(&[[-1.0, 0.0], [0.0, 0.0], [f32::INFINITY, 0.0]], [2.0, 0.0]), &[0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_cpu_and_the_tensor_operations_of_a_gpu_agree() {
+        let rows = Tensor::from_slice(&(0..70).map(|i| (i as f32 * 0.7).sin()).collect::<Vec<_>>()).view([7, 10]);
+        let root = rows.get(3) * 0.5;
+        let (cpu, gpu) = (beside_on_cpu(&rows, &root).unwrap(), beside_on_gpu(&rows, &root).unwrap());
+        assert!(cpu.iter().flatten().zip(gpu.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-12), "{cpu:?} {gpu:?}");
     }
 
     #[test]

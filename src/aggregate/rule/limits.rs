@@ -49,7 +49,7 @@ pub const LIMITS: &[Limits] = &[
         "monna",
         "2 f < n, and the trusted row is honest",
         "f of n, as declared, below 1/2; 0 if the trusted row is bad",
-        "n^2 P",
+        "n P",
     ),
     of("caf", BELOW_HALF, DECLARED, "n^2 P + f n^3"),
     of("smea", BELOW_HALF, DECLARED, "n^2 P + search, exponential in f at worst"),

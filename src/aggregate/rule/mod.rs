@@ -12,7 +12,7 @@
 //! | `geometric-median` | least sum of distances | f < n / 2 | n² P, or n P a step | Pillutla et al., IEEE TSP 2022 |
 //! | `centered-clipping` | the last result moved by clipped differences | f < n / 10, as proved | n P | Karimireddy et al., ICML 2021 |
 //! | `mda` | mean of the n − f rows with the smallest diameter | f < n / 2 | n² P + search | El Mhamdi et al., NeurIPS 2021 |
-//! | `monna` | mean of the n − f rows nearest to a trusted one | f < n / 2 | n² P | Farhadkhani et al., ICML 2023 |
+//! | `monna` | mean of the n − f rows nearest to a trusted one | f < n / 2 | n P | Farhadkhani et al., ICML 2023 |
 //! | `caf` | filter along the top eigenvector | f < n / 2 | n² P + f n³ | Allouah et al. |
 //! | `smea` | mean of the n − f rows with the smallest largest variance | f < n / 2 | n² P + search | Allouah et al., ICML 2023 |
 //! | `dnc` | drops rows far out along the largest variance of random coordinates | f < n / 2 | n P | Shejwalkar and Houmansadr, NDSS 2021 |
@@ -262,7 +262,7 @@ impl Config {
             Config::GeometricMedian(config) => Box::new(geometric_median::GeometricMedian(config)),
             Config::CenteredClipping(config) => Box::new(centered_clipping::CenteredClipping::new(&config)),
             Config::Mda(config) => Box::new(Weighing(mda::Mda(config))),
-            Config::Monna(config) => Box::new(Weighing(monna::Monna(config))),
+            Config::Monna(config) => Box::new(monna::Monna(config)),
             Config::Caf(config) => Box::new(Weighing(caf::Caf(config))),
             Config::Smea(config) => Box::new(Weighing(smea::Smea(config))),
             Config::Dnc(config) => Box::new(dnc::Dnc(config)),

@@ -5,13 +5,17 @@
 //!
 //! By hand: f = 1, index 0, rows `[0]`, `[1]`, `[5]`: `[0.5]`.
 
+use super::Rule;
 use super::krum::F;
-use super::weigh::{Weigh, mean_of};
-use crate::aggregate::known::nearest;
-use crate::aggregate::points::Points;
-use crate::aggregate::{check_f, declared, need};
+use super::weigh::mean_of;
+use crate::aggregate::combine::combine;
+use crate::aggregate::known::{nearest, nearest_by};
+use crate::aggregate::lengths::{squared_distances_on_cpu, squared_distances_on_gpu};
+use crate::aggregate::{Known, Updates, check_f, declared, need};
 use crate::fault::{About, Checker, Parameter, Result};
+use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -50,24 +54,60 @@ pub const ABOUT: About = About {
 #[derive(Debug)]
 pub(super) struct Monna(pub Config);
 
-impl Weigh for Monna {
-    fn weigh(&mut self, points: &Points) -> Result<Vec<f64>> {
-        let n = points.len();
+impl Rule for Monna {
+    fn aggregate(&mut self, updates: &Updates, stream: &Stream) -> Result<Tensor> {
+        self.aggregate_known(updates, &mut Known::default(), stream)
+    }
+
+    fn aggregate_known(&mut self, updates: &Updates, known: &mut Known, _stream: &Stream) -> Result<Tensor> {
+        let (n, trusted) = (updates.len(), self.0.index);
         let f = declared(self.0.f, n, LEAST);
-        need("monna", n, f, (2 * f + 1).max(self.0.index + 1))?;
-        Ok(mean_of(&nearest(points, self.0.index, n - f), n))
+        need("monna", n, f, (2 * f + 1).max(trusted + 1))?;
+        let kept = if known.has_points() {
+            nearest(known.points(updates)?, trusted, n - f)
+        } else {
+            nearest_by(squared_distances(&updates.rows, trusted)?, trusted, n - f)
+        };
+        Ok(combine(&updates.rows, &[mean_of(&kept, n)])?.f_squeeze_dim(0)?)
+    }
+}
+
+/// From one of the rows, by a pass over them.
+fn squared_distances(rows: &Tensor, from: usize) -> Result<Vec<f64>> {
+    let point = rows.f_get(from as i64)?.f_to_kind(Kind::Double)?;
+    if rows.device() == Device::Cpu {
+        squared_distances_on_cpu(rows, &Vec::<f64>::try_from(point)?)
+    } else {
+        squared_distances_on_gpu(rows, &point)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{faults, made};
+    use super::super::testing::{faults, made, updates};
+    use super::*;
+    use crate::aggregate::numbers;
 
     #[test]
     fn by_hand() {
         let rows = [[0.0], [1.0], [5.0]];
         assert_eq!(made("monna = { f = 1 }", &rows), [0.5]);
         assert_eq!(made("monna = { f = 1, index = 2 }", &rows), [3.0]);
+    }
+
+    #[test]
+    fn rows_known_as_points_and_rows_passed_over_are_the_same_neighbours() {
+        let rows = [[5.0, 0.0], [f32::NAN, 0.0], [5.0, 1.0], [5.0, -1.0], [1e30, 0.0], [5.0, 0.5], [9.0, 9.0]];
+        let updates = updates(&rows);
+        let mut known = Known::default();
+        known.points(&updates).unwrap();
+        let mut rule = Monna(Config { f: Some(3), index: 0 });
+        let among = numbers(&rule.aggregate_known(&updates, &mut known, &Stream::root(0)).unwrap()).unwrap();
+        // Rows 0, 5, 2 and 3; of a NaN nobody is a neighbour, but it has to choose.
+        assert_eq!(
+            (&among, numbers(&rule.aggregate(&updates, &Stream::root(0)).unwrap()).unwrap()),
+            (&vec![5.0, 0.125], among.clone())
+        );
     }
 
     #[test]

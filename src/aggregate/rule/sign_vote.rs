@@ -6,7 +6,8 @@
 //! By hand: lr = 0.1, rows `[1, 2]`, `[-3, 1]`, `[5, 0]`: votes 1 and 2: `[0.1, 0.1]`.
 
 use super::Rule;
-use crate::aggregate::columns::{fill_numbers, walk};
+use crate::aggregate::columns::walk;
+use crate::aggregate::pieces::down_columns;
 use crate::aggregate::{Updates, sums};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
@@ -60,8 +61,8 @@ impl Rule for SignVote {
 
 /// Rows that are for more minus rows that are for less, in each coordinate.
 fn on_cpu(rows: &Tensor) -> Result<Tensor> {
-    let n = rows.size()[0];
-    fill_numbers(rows, |block, _| Ok(sums::votes(block, n as usize)))
+    let votes = down_columns(rows, |votes, block| block.pieces().for_each(|piece| sums::add_votes(votes, piece)))?;
+    Ok(Tensor::f_from_slice(&votes)?)
 }
 
 fn on_gpu(rows: &Tensor) -> Result<Tensor> {

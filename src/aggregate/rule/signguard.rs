@@ -1,7 +1,8 @@
 //! `signguard`: rows of usual length and usual signs.
 //!
 //! With M the median of the row lengths, a row passes if `low ≤ ‖x_i‖ / M ≤ high` **and** it is in the larger of two
-//! clusters of the shares of positive, negative and zero signs, counted on a random part `coordinates` of the coordinates.
+//! clusters of the shares of positive, negative and zero signs, counted on a random part `coordinates` of the coordinates (of
+//! every 4,096 of them the same share).
 //! The result is the mean of those that pass, each clipped to M, or zero where none does. Lengths are judged before they are
 //! clipped. The clusters are two means begun at the two rows furthest apart (the paper leaves the clustering open; Blades
 //! takes 2-means, on all coordinates).
@@ -13,13 +14,17 @@ use super::Rule;
 use super::clipped_clustering::middle;
 use super::clusters::larger_of_two_means;
 use super::weigh::mean_of;
-use crate::aggregate::columns::{walk_numbers, width};
+use crate::aggregate::columns::width;
 use crate::aggregate::combine::combine;
-use crate::aggregate::points::{added, squared_norms};
+use crate::aggregate::lengths::squared_norms;
+use crate::aggregate::pieces::along_rows;
+use crate::aggregate::points::added;
 use crate::aggregate::{Updates, numbers, sums};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
+use rand::Rng;
 use rand::seq::index;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -77,67 +82,65 @@ pub const ABOUT: About = About {
 #[derive(Debug)]
 pub struct SignGuard(pub Config);
 
+/// Columns of which a share is drawn at a time.
+const SEGMENT: usize = 4096;
+
 /// Of each row its squared length and how many of the drawn values are positive, negative and zero.
-type Counts = (Vec<f64>, Vec<Vec<f64>>);
+type Counts = Vec<[f64; 4]>;
 
 impl SignGuard {
-    /// The columns whose signs count, ascending.
-    fn drawn(&self, columns: usize, stream: &Stream) -> Vec<usize> {
-        let drawn = ((self.0.coordinates * columns as f64).round() as usize).clamp(1, columns);
-        if drawn == columns {
-            return (0..columns).collect();
+    /// 1 for a column whose signs count, else 0. Each segment draws its share by itself; what is no whole number is rounded up or
+    /// down by chance, so that every column is as likely as any other. At least one counts.
+    fn drawn(&self, columns: usize, stream: &Stream) -> Vec<f32> {
+        let mut rng = stream.named("rounding").rng();
+        let offset: f64 = rng.random();
+        let upto = |column: usize| (self.0.coordinates * column as f64 + offset).floor() as usize;
+        let mut counts = vec![0.0; columns];
+        counts.par_chunks_mut(SEGMENT).enumerate().for_each(|(segment, counts)| {
+            let start = segment * SEGMENT;
+            let drawn = upto(start + counts.len()) - upto(start);
+            let mut rng = stream.at(segment as u64).rng();
+            index::sample(&mut rng, counts.len(), drawn.min(counts.len())).iter().for_each(|k| counts[k] = 1.0);
+        });
+        if upto(columns) == 0 {
+            counts[rng.random_range(0..columns)] = 1.0;
         }
-        let mut index = index::sample(&mut stream.rng(), columns, drawn).into_vec();
-        index.sort_unstable();
-        index
+        counts
     }
 }
 
-/// One pass over the rows for both.
-fn counts_on_cpu(rows: &Tensor, drawn: &[usize]) -> Result<Counts> {
-    let n = rows.size()[0] as usize;
-    let parts = walk_numbers(rows, |block, start| {
-        let (start, width) = (start as usize, block.len() / n);
-        let from = drawn.partition_point(|&k| k < start);
-        let here = &drawn[from..drawn.partition_point(|&k| k < start + width)];
-        let mut counts = Vec::with_capacity(3 * n);
-        for row in block.chunks_exact(width) {
-            let (mut positive, mut negative, mut zero) = (0_u32, 0_u32, 0_u32);
-            for k in here {
-                let x = row[k - start];
-                positive += u32::from(x > 0.0);
-                negative += u32::from(x < 0.0);
-                zero += u32::from(x == 0.0);
-            }
-            counts.extend([positive, negative, zero].map(f64::from));
-        }
-        Ok((sums::squared_lengths(block, n), counts))
-    })?;
-    let (lengths, counts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    Ok((added(lengths, n), added(counts, 3 * n).chunks_exact(3).map(Vec::from).collect()))
+/// One pass over the rows for all.
+fn counts_on_cpu(rows: &Tensor, drawn: &[f32]) -> Result<Counts> {
+    along_rows(rows, |piece, columns| {
+        let [positive, negative, zero] = sums::signs(piece, &drawn[columns]);
+        [sums::squared_length(piece), positive, negative, zero]
+    })
 }
 
-fn counts_on_gpu(rows: &Tensor, drawn: &[usize]) -> Result<Counts> {
+fn counts_on_gpu(rows: &Tensor, drawn: &[f32]) -> Result<Counts> {
     let n = rows.size()[0];
     let count = |is: Tensor| numbers(&is.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Double)?);
+    let drawn: Vec<i64> = (0..).zip(drawn).filter(|(_, counts)| **counts > 0.0).map(|(k, _)| k).collect();
     let mut parts = Vec::new();
     for part in drawn.chunks(width(rows.device(), n) as usize) {
-        let index: Vec<i64> = part.iter().map(|&k| k as i64).collect();
-        let values = rows.f_index_select(1, &Tensor::f_from_slice(&index)?.f_to_device(rows.device())?)?;
+        let values = rows.f_index_select(1, &Tensor::f_from_slice(part)?.f_to_device(rows.device())?)?;
         parts.push([count(values.f_gt(0.0)?)?, count(values.f_lt(0.0)?)?, count(values.f_eq(0.0)?)?].concat());
     }
     let n = n as usize;
     let counts = added(parts, 3 * n);
-    Ok((squared_norms(rows)?, (0..n).map(|i| (0..3).map(|sign| counts[sign * n + i]).collect()).collect()))
+    let of_row = |(i, square)| [square, counts[i], counts[n + i], counts[2 * n + i]];
+    Ok(squared_norms(rows)?.into_iter().enumerate().map(of_row).collect())
 }
 
 impl Rule for SignGuard {
     fn aggregate(&mut self, updates: &Updates, stream: &Stream) -> Result<Tensor> {
         let drawn = self.drawn(updates.rows.size()[1] as usize, stream);
         let counts = if updates.rows.device() == Device::Cpu { counts_on_cpu } else { counts_on_gpu };
-        let (squares, mut signs) = counts(&updates.rows, &drawn)?;
-        signs.iter_mut().flatten().for_each(|count| *count /= drawn.len() as f64);
-        let norms: Vec<f64> = squares.into_iter().map(f64::sqrt).collect();
+        let counts = counts(&updates.rows, &drawn)?;
+        let count: f64 = drawn.iter().map(|counts| f64::from(*counts)).sum();
+        let signs: Vec<Vec<f64>> =
+            counts.iter().map(|row| row[1..].iter().map(|sign| sign / count).collect()).collect();
+        let norms: Vec<f64> = counts.iter().map(|row| row[0].sqrt()).collect();
         let median = middle(norms.clone());
         let usual = |i: &usize| (self.0.low * median..=self.0.high * median).contains(&norms[*i]);
         let kept: Vec<usize> = larger_of_two_means(&signs).into_iter().filter(usual).collect();
@@ -158,14 +161,37 @@ mod tests {
             (0..7 * 40_000).map(|i| (i as f32 * 0.7).sin()).map(|x| if x.abs() < 0.3 { 0.0 } else { x }).collect();
         let rows = Tensor::from_slice(&values).view([7, 40_000]);
         let rule = SignGuard(Config { coordinates: 0.3, ..Config::default() });
-        for drawn in [rule.drawn(40_000, &Stream::root(1)), (0..40_000).collect()] {
+        for (drawn, count) in [(rule.drawn(40_000, &Stream::root(1)), 12_000.0), (vec![1.0; 40_000], 40_000.0)] {
             let (cpu, gpu) = (counts_on_cpu(&rows, &drawn).unwrap(), counts_on_gpu(&rows, &drawn).unwrap());
-            assert_eq!(cpu.1, gpu.1);
-            assert!(
-                cpu.1.iter().all(|row| row.iter().sum::<f64>() == drawn.len() as f64 && row.iter().all(|x| *x > 0.0))
-            );
-            assert!(cpu.0.iter().zip(&gpu.0).all(|(a, b)| (a - b).abs() < 1e-9 * b));
+            for ([square, cpu @ ..], [other, gpu @ ..]) in cpu.into_iter().zip(gpu) {
+                assert_eq!((cpu, cpu.iter().sum::<f64>()), (gpu, count));
+                assert!(cpu.iter().all(|x| *x > 0.0) && (square - other).abs() < 1e-9 * other);
+            }
         }
+    }
+
+    #[test]
+    fn as_many_columns_are_drawn_as_asked_for_from_everywhere() {
+        for (share, columns, count) in
+            [(0.1, 3, 1.0), (0.1, 10_000, 1000.0), (0.3, SEGMENT, 1228.8), (1.0, 9000, 9000.0), (1e-4, 100, 1.0)]
+        {
+            let rule = SignGuard(Config { coordinates: share, ..Config::default() });
+            let [drawn, again] = [5, 6].map(|seed| rule.drawn(columns, &Stream::root(seed)));
+            assert!((drawn.iter().sum::<f32>() - count).abs() < 1.0, "{share} {columns}");
+            assert!(drawn.iter().all(|counts| [0.0, 1.0].contains(counts)));
+            assert!(columns < 10 || share == 1.0 || drawn != again);
+            let wanted = (share * 1000.0) as usize;
+            assert!(drawn.chunks_exact(1000).all(|part| (part.iter().sum::<f32>() as usize).abs_diff(wanted) < 60));
+        }
+    }
+
+    #[test]
+    fn a_few_columns_are_drawn_from_all_segments() {
+        let rule = SignGuard(Config { coordinates: 1e-4, ..Config::default() });
+        let segment =
+            |seed| rule.drawn(3 * SEGMENT, &Stream::root(seed)).iter().position(|x| *x > 0.0).map(|k| k / SEGMENT);
+        let met: std::collections::BTreeSet<_> = (0..40).map(segment).collect();
+        assert_eq!(met.into_iter().collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
     }
 
     const ALL: &str = "signguard = { coordinates = 1.0 }";

@@ -2,14 +2,14 @@
 //!
 //! Over all subsets of n − f rows, the one whose covariance has the smallest largest eigenvalue (converged); the first in
 //! lexicographic order on ties. Subsets are searched in that order and pruned: a row more never makes the scatter of a
-//! subset smaller, so that a part whose scatter is already above the best whole is left. The search gives up, with an error,
-//! after 200,000 places. Rows with a NaN or an infinity are never chosen. Needs `2f < n`.
+//! subset smaller, so that a part whose scatter is already above the best whole is left. More than 100 rows are refused, and
+//! the search gives up, with an error, after 200,000 places. Rows with a NaN or an infinity are never chosen. Needs `2f < n`.
 //!
 //! By hand: f = 1, rows `[0]`, `[1]`, `[8]`: `{0, 1}` has variance 1/4: `[0.5]`.
 
 use super::krum::F;
 use super::weigh::{Weigh, mean_of};
-use crate::aggregate::eigen::Scatter;
+use crate::aggregate::eigen::{Scatter, last};
 use crate::aggregate::points::{Points, rank};
 use crate::aggregate::sums::dot;
 use crate::aggregate::{check_f, declared, need};
@@ -26,13 +26,19 @@ pub struct Config {
 }
 
 const LEAST: (usize, usize) = (2, 1);
+/// Rows that are searched among at most: a place of the search costs their number squared.
+const MOST_ROWS: usize = 100;
 /// Places after which the search gives up.
 const MOST_PLACES: usize = 200_000;
 
 impl Config {
-    /// `2f` is below the number of rows a round.
+    /// `2f` is below the number of rows a round, and they are not too many to search among.
     pub fn check(&self, c: &mut Checker, rows: usize) {
         check_f(c, self.f, rows, LEAST);
+        if rows > MOST_ROWS && self.f != Some(0) {
+            let problem = format!("searches among {rows} rows a round, which takes forever");
+            c.fault("", problem, format!("up to {MOST_ROWS} rows a round"), "Lower train.cohort, or use caf.");
+        }
     }
 }
 
@@ -87,6 +93,11 @@ impl Part {
         Self { mean, scatter, direction }
     }
 
+    /// The largest eigenvalue.
+    fn value(&self) -> Result<f64> {
+        Ok(last(&self.scatter.concat())?.0)
+    }
+
     /// A number that the largest eigenvalue is not below: a Rayleigh quotient after a few steps of power iteration.
     fn bound(&mut self) -> f64 {
         let mut quotient = 0.0;
@@ -113,7 +124,7 @@ impl Search<'_> {
             )));
         }
         if chosen.len() == self.keep {
-            let value = rank(self.value(chosen)?);
+            let value = rank(part.value()?);
             if value < self.least || (value == self.least && self.found.is_none()) {
                 (self.least, self.found) = (value, Some(chosen.clone()));
             }
@@ -133,23 +144,23 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The largest eigenvalue of the scatter of some rows.
-    fn value(&self, rows: &[usize]) -> Result<f64> {
-        let mean = self.points.combined(&mean_of(rows, self.points.len()));
-        Ok(Scatter::new(rows.iter().map(|&i| (1.0, &self.points.at()[i])), &mean).largest()?.0)
-    }
-
     /// A good subset to begin with: row after row dropped that is furthest out along the largest variance.
     fn greedy(&self) -> Result<Vec<usize>> {
         let mut rows = self.rows.to_vec();
         while rows.len() > self.keep {
-            let mean = self.points.combined(&mean_of(&rows, self.points.len()));
-            let (_, v) = Scatter::new(rows.iter().map(|&i| (1.0, &self.points.at()[i])), &mean).largest()?;
-            let out = |i: usize| (dot(&self.points.at()[i], &v) - dot(&mean, &v)).abs();
-            let worst = (0..rows.len()).max_by(|&a, &b| out(rows[a]).total_cmp(&out(rows[b]))).unwrap_or(0);
+            let weighed: Vec<(usize, f64)> = rows.iter().map(|&i| (i, 1.0)).collect();
+            let (_, along) = Scatter::of(self.points, &weighed).largest()?;
+            let out = |i: usize| along[i].abs();
+            let worst = (0..rows.len()).max_by(|&a, &b| out(a).total_cmp(&out(b))).unwrap_or(0);
             rows.remove(worst);
         }
         Ok(rows)
+    }
+
+    /// The scatter of some rows, ascending, summed as the search does it, so that its bounds hold for it to the last bits.
+    fn part(&self, rows: &[usize]) -> Part {
+        let empty = Part::empty(self.points.origin().len());
+        rows.iter().enumerate().fold(empty, |part, (count, &row)| part.with(&self.points.at()[row], count))
     }
 }
 
@@ -163,16 +174,26 @@ impl Weigh for Smea {
         if keep == 0 {
             return Ok(vec![0.0; n]);
         }
+        if keep == rows.len() {
+            return Ok(mean_of(&rows, n));
+        }
+        if rows.len() > MOST_ROWS {
+            return Err(Error::Failed(format!(
+                "smea met a round with {} rows; its search takes at most {MOST_ROWS}; draw a smaller cohort, or use caf",
+                rows.len()
+            )));
+        }
         let mut search = Search { points, rows: &rows, keep, least: f64::INFINITY, found: None, places: 0 };
-        search.least = rank(search.value(&search.greedy()?)?);
-        search.walk(0, &mut Vec::new(), &mut Part::empty(points.origin().len()))?;
-        Ok(mean_of(&search.found.unwrap_or(rows), n))
+        let greedy = search.greedy()?;
+        search.least = rank(search.part(&greedy).value()?);
+        search.walk(0, &mut Vec::new(), &mut search.part(&[]))?;
+        Ok(mean_of(&search.found.unwrap_or(greedy), n))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{close, made};
+    use super::super::testing::{close, config, faults, made, updates};
     use crate::seed::Stream;
     use rand::Rng;
     use rand_distr::{Distribution, StandardNormal};
@@ -197,5 +218,27 @@ mod tests {
         for _ in 0..3 {
             close(&made("smea = { f = 1 }", &[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]), &[2.5, 3.5, 4.5]);
         }
+    }
+
+    #[test]
+    fn the_rows_to_beat_are_found_again_where_rounding_decides() {
+        // The last honest row adds nothing to the largest variance, and all are measured from the attacker.
+        for b in [1.576_532_5e-4_f32, 1e-3, 3.1e-5, 7.7e-6] {
+            let rows = [[1.0, 0.0], [1.0, 2.0 * b], [1.0, b], [-1.0, b / 2.0]];
+            close(&made("smea = { f = 1 }", &rows), &[1.0, f64::from(b)]);
+        }
+    }
+
+    #[test]
+    fn more_rows_than_a_search_can_take_are_refused_at_once() {
+        assert_eq!(faults("smea = {}", 101), ["smea searches among 101 rows a round, which takes forever"]);
+        assert_eq!(faults("smea = { f = 0 }", 101), [""; 0]);
+        let rows: Vec<[f32; 2]> = (0..1000_u16).map(|i| [f32::from(i), 1.0]).collect();
+        let round = |spec| config(spec).build().aggregate(&updates(&rows), &Stream::root(0));
+        assert_eq!(
+            round("smea = {}").unwrap_err().to_string(),
+            "smea met a round with 1000 rows; its search takes at most 100; draw a smaller cohort, or use caf"
+        );
+        assert!((round("smea = { f = 0 }").unwrap().double_value(&[0]) - 499.5).abs() < 1e-3);
     }
 }
