@@ -4,32 +4,43 @@
 //! Cases: n of 10, 100, 1,000 by P of 10 k, 420 k, 10 M, where the rows stay below 2 GB, or 4.1 GB where both are named. GB/s are bytes of the rows by time
 //! (a mean reads them once), GFLOP/s those of a Gram product, 2 n² P, for rules that rest on one. The roofline is the share of
 //! what the machine can do in the same time: rows read and a result written at its copy speed, or the Gram product at its f32
-//! GEMM peak (2048³) if that takes longer; both are measured before the first rule and after the last.
+//! GEMM peak (2048³) if that takes longer; both are measured before the first rule and after the last. The first line of a size,
+//! `(copied-out)`, is no rule: rows are copied out of libtorch block by block, as safe code has to, and nothing else is done.
 //! `rules_against_pytorch.py` runs this in turn with straightforward PyTorch versions of the same rules.
 
-use fedrobust::aggregate::{Updates, rule};
+use fedrobust::aggregate::{Known, Updates, pre, rule};
 use fedrobust::seed::Stream;
+use rayon::prelude::*;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
-/// Rules, and whether their time goes to a Gram product.
-const RULES: [(&str, bool); 16] = [
-    ("mean = {}", false),
-    ("median = {}", false),
-    ("trimmed-mean = {}", false),
-    ("meamed = {}", false),
-    ("centered-clipping = {}", false),
-    ("sign-vote = {}", false),
-    ("krum = {}", true),
-    ("multi-krum = {}", true),
-    ("bulyan = {}", true),
-    ("geometric-median = {}", true),
-    ("mda = {}", true),
-    ("caf = {}", true),
-    ("monna = {}", true),
-    ("clipped-clustering = {}", true),
-    ("flame = {}", true),
-    ("signguard = {}", false),
+/// Rules, the last four behind a pre-aggregator, and whether their time goes to a Gram product; `F` stands for n / 5.
+const RULES: [(&str, &str, bool); 25] = [
+    ("", "mean = {}", false),
+    ("", "median = {}", false),
+    ("", "trimmed-mean = {}", false),
+    ("", "meamed = {}", false),
+    ("", "centered-clipping = {}", false),
+    ("", "sign-vote = {}", false),
+    ("", "krum = {}", true),
+    ("", "multi-krum = {}", true),
+    ("", "bulyan = {}", true),
+    ("", "geometric-median = {}", true),
+    ("", "mda = {}", true),
+    ("", "smea = {}", true),
+    ("", "caf = {}", true),
+    ("", "monna = {}", false),
+    ("", "clipped-clustering = {}", true),
+    ("", "flame = {}", true),
+    ("", "foolsgold = { memory = false }", true),
+    ("", "dnc = {}", false),
+    ("", "signguard = {}", false),
+    ("", "fltrust = {}", false),
+    ("", "dp-mean = {}", false),
+    ("clip = { norm = 10.0 }", "mean = {}", false),
+    ("arc = { f = F }", "mean = {}", false),
+    ("bucketing = {}", "median = {}", false),
+    ("nnm = { f = F }", "trimmed-mean = {}", true),
 ];
 /// Largest rows that are tried, in bytes.
 const MOST: i64 = 2_000_000_000;
@@ -86,7 +97,7 @@ fn main() {
         machine.flops / 1e9,
         arguments.threads
     );
-    println!("{:<18} {:>5} {:>9} {:>10} {:>7} {:>8} {:>9}", "rule", "n", "P", "seconds", "GB/s", "GFLOP/s", "roofline");
+    println!("{:<20} {:>5} {:>9} {:>10} {:>7} {:>8} {:>9}", "rule", "n", "P", "seconds", "GB/s", "GFLOP/s", "roofline");
     for line in lines {
         line.print(&machine);
     }
@@ -129,7 +140,7 @@ impl Line {
     fn print(&self, machine: &Machine) {
         let Self { name, n, p, .. } = self;
         let Some(seconds) = self.seconds else {
-            println!("{name:<18} {n:>5} {p:>9}    refused");
+            println!("{name:<20} {n:>5} {p:>9}    refused");
             return;
         };
         let (bytes, flops) = ((4 * n * p) as f64, (2 * n * n * p) as f64);
@@ -137,7 +148,7 @@ impl Line {
         let limit = if self.gram { moved.max(flops / machine.flops) } else { moved };
         let rate = if self.gram { format!("{:.1}", flops / seconds / 1e9) } else { "-".to_string() };
         println!(
-            "{name:<18} {n:>5} {p:>9} {seconds:>10.6} {:>7.1} {rate:>8} {:>9.2}",
+            "{name:<20} {n:>5} {p:>9} {seconds:>10.6} {:>7.1} {rate:>8} {:>9.2}",
             bytes / seconds / 1e9,
             limit / seconds
         );
@@ -146,18 +157,59 @@ impl Line {
 
 fn cases(n: i64, p: i64, wanted: &str) -> Vec<Line> {
     let rows = Tensor::randn([n, p], (Kind::Float, Device::Cpu));
-    let updates = Updates { rows, samples: vec![1.0; n as usize] };
-    let mut lines = Vec::new();
-    for (spec, gram) in RULES {
-        let name = spec.split(' ').next().unwrap_or_default().to_string();
-        let config = toml::from_str::<rule::Config>(spec).expect("a rule");
-        if wanted.is_empty() || name == wanted {
-            let works = config.build().aggregate(&updates, &Stream::root(0)).is_ok();
-            let seconds = works.then(|| best(|| drop(config.build().aggregate(&updates, &Stream::root(0)))));
-            lines.push(Line { name, gram, n, p, seconds });
+    let server = Tensor::randn([p], (Kind::Float, Device::Cpu));
+    let case = |(before, spec, gram): &(&str, &str, bool)| {
+        let name = |spec: &str| spec.split(' ').next().unwrap_or_default().to_string();
+        let name = if before.is_empty() { name(spec) } else { name(before) + "+" + &name(spec) };
+        if !(wanted.is_empty() || name == wanted) {
+            return None;
         }
+        let aggregate = || aggregate(before, spec, &rows, &server);
+        let seconds = aggregate().is_ok().then(|| best(|| drop(aggregate())));
+        Some(Line { name, gram: *gram, n, p, seconds })
+    };
+    let copied = wanted.is_empty().then(|| copied_out(&rows));
+    let copied = copied.map(|seconds| Line { name: "(copied-out)".into(), gram: false, n, p, seconds: Some(seconds) });
+    copied.into_iter().chain(RULES.iter().filter_map(case)).collect()
+}
+
+/// Seconds to copy all rows out of libtorch into caches, block by block on all threads: what a rule by hand on a CPU cannot be
+/// faster than.
+fn copied_out(rows: &Tensor) -> f64 {
+    const WIDTH: i64 = 1 << 14;
+    const HEIGHT: i64 = 4;
+    let (n, p) = rows.size2().expect("rows");
+    let starts = |end: i64, step: i64| (0..end).step_by(step as usize);
+    best(|| {
+        let block = |i, k| rows.narrow(0, i, HEIGHT.min(n - i)).narrow(1, k, WIDTH.min(p - k));
+        let blocks: Vec<Tensor> =
+            starts(p, WIDTH).flat_map(|k| starts(n, HEIGHT).map(move |i| (i, k))).map(|(i, k)| block(i, k)).collect();
+        blocks.into_par_iter().for_each_init(
+            || vec![0.0_f32; (HEIGHT * WIDTH) as usize],
+            |numbers, block| {
+                let (height, width) = block.size2().expect("a block");
+                if block.is_contiguous() {
+                    block.copy_data(numbers, block.numel());
+                } else {
+                    (0..height).for_each(|i| block.get(i).copy_data(numbers, width as usize));
+                }
+            },
+        );
+    })
+}
+
+/// One round of a rule that has no state yet, behind a pre-aggregator or none.
+fn aggregate(before: &str, spec: &str, rows: &Tensor, server: &Tensor) -> fedrobust::fault::Result<Tensor> {
+    let n = rows.size()[0];
+    let filled = |spec: &str| spec.replace('F', &(n / 5).to_string());
+    let mut updates = Updates { rows: rows.shallow_clone(), samples: vec![1.0; n as usize] };
+    let mut known = Known::new(None, Some(server.shallow_clone()));
+    if !before.is_empty() {
+        let config = toml::from_str::<pre::Config>(&filled(before)).expect("a pre-aggregator");
+        updates = config.build().apply_known(updates, &mut known, &Stream::root(1))?;
     }
-    lines
+    let config = toml::from_str::<rule::Config>(&filled(spec)).expect("a rule");
+    config.build().aggregate_known(&updates, &mut known, &Stream::root(0))
 }
 
 /// The best of a few calls, within about two seconds.

@@ -4,9 +4,9 @@
     cargo bench --bench rules --no-run
     python3 benches/rules_against_pytorch.py [--turns 3] [--threads 2] [--n 10 100] [--p 10000 420000] [--python PYTHON]
 
-`--python` names a Python with torch, which is given rows of up to 2 GB, since its sorts take several times as much; ours takes up
-to 4.1 GB. Runs benches/rules.rs and benches/rules_pytorch.py one after the other, a case at a time, and prints a table in Markdown:
-seconds of either (medians over the turns), share of the roofline, ratio.
+`--python` names a Python with torch, and scikit-learn for the rules that cluster; it is given rows of up to 2 GB, since its sorts take
+several times as much, ours up to 4.1 GB. Runs benches/rules.rs and benches/rules_pytorch.py one after the other, a case at a time,
+and prints a table in Markdown: seconds (medians over the turns), share of the roofline, ratio.
 """
 import argparse
 import statistics
@@ -26,7 +26,7 @@ def bench():
 
 
 def table(command):
-    done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+    done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True)
     lines = [line.split() for line in done.stdout.splitlines()]
     return lines[0], {tuple(line[:3]): line[3:] for line in lines if len(line) >= 4 and line[1].isdigit()}
 
