@@ -47,7 +47,7 @@ impl Known {
 
     /// Follows the rows through a linear map; row i is still client i's.
     pub(super) fn mix(&mut self, coefficients: &[Vec<f64>]) {
-        self.points = self.points.take().map(|points| points.mixed(coefficients));
+        self.points = self.points.take().map(|points| points.mixed(coefficients.to_vec()));
     }
 
     /// The rows are nobody's any more.

@@ -25,6 +25,11 @@ pub(super) fn squared_distances_on_cpu(rows: &Tensor, point: &[f64]) -> Result<V
     Ok(along_rows(rows, |piece, columns| [sums::squared_length_from(piece, &point[columns])])?.concat())
 }
 
+/// The same from a point in f32.
+pub(super) fn squared_distances_from_row(rows: &Tensor, row: &[f32]) -> Result<Vec<f64>> {
+    Ok(along_rows(rows, |piece, columns| [sums::squared_length_between(piece, &row[columns])])?.concat())
+}
+
 /// The same in tensor operations, v in f64.
 pub(super) fn squared_distances_on_gpu(rows: &Tensor, point: &Tensor) -> Result<Vec<f64>> {
     let parts = walk_beside(rows, point, |block, point| {
@@ -46,6 +51,7 @@ mod tests {
         let point = [1.0, 2.0];
         for squares in [
             squared_distances_on_cpu(&rows, &point).unwrap(),
+            squared_distances_from_row(&rows, &[1.0, 2.0]).unwrap(),
             squared_distances_on_gpu(&rows, &Tensor::from_slice(&point)).unwrap(),
         ] {
             assert_eq!((squares[0], squares[1], squares[2].is_nan()), (8.0, 1.0, true));

@@ -22,7 +22,8 @@ pub(super) fn add_noise(made: Tensor, deviation: f64, stream: &Stream) -> Result
             *x = (deviation * unit) as f32;
         }
     });
-    Ok(made.f_add(&Tensor::f_from_slice(&drawn)?.f_to_device(made.device())?)?)
+    let drawn = Tensor::f_from_slice(&drawn)?.f_to_device(made.device())?;
+    Ok(made.f_add(&drawn)?)
 }
 
 #[cfg(test)]

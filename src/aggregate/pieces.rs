@@ -7,7 +7,8 @@ use super::columns::with_numbers;
 use crate::fault::{Error, Result};
 use rayon::prelude::*;
 use std::ops::{AddAssign, Range};
-use tch::Tensor;
+use tch::kind::Element;
+use tch::{Device, Tensor};
 
 /// Numbers of a block.
 const NUMBERS: usize = 1 << 15;
@@ -52,31 +53,31 @@ pub(super) fn along_rows<const M: usize>(
     Ok(sums)
 }
 
-/// `[P]`: from zeros, what `work` adds of each block to the sums of its columns. What it adds must not depend on the sums.
-pub(super) fn down_columns<T: Copy + Default + Send + Sync + AddAssign>(
+/// `[P]`: from zeros, what `work` adds of each block to the sums of its columns, and then what `finish` makes of the sums of some
+/// columns. What is added must not depend on the sums.
+pub(super) fn down_columns<T: Element + Copy + Default + Send + Sync + AddAssign>(
     rows: &Tensor,
     work: impl Fn(&mut [T], Block) + Sync,
-) -> Result<Vec<T>> {
-    let mut made = vec![T::default(); rows.size()[1] as usize];
-    let mut left = made.as_mut_slice();
+    finish: impl Fn(&mut [T], Range<usize>) + Sync,
+) -> Result<Tensor> {
+    let of_area = |area: Area| {
+        let mut sums = vec![T::default(); area.columns.len()];
+        area.blocks(|block| work(&mut sums, block))?;
+        Ok::<_, Error>(sums)
+    };
+    let made = Tensor::f_zeros([rows.size()[1]], (T::KIND, Device::Cpu))?;
     let mut strips = Vec::new();
     for areas in areas(rows)? {
-        let (here, others) = left.split_at_mut(areas.first().map_or(0, |area| area.columns.len()));
-        strips.push((here, areas));
-        left = others;
+        let columns = areas.first().map_or(0..0, |area| area.columns.clone());
+        strips.push((made.f_narrow(0, columns.start as i64, columns.len() as i64)?, columns, areas));
     }
-    strips.into_par_iter().try_for_each(|(sums, areas)| {
-        if let [area] = areas.as_slice() {
-            return area.blocks(|block| work(sums, block));
-        }
-        let of_area = |area: Area| {
-            let mut sums = vec![T::default(); area.columns.len()];
-            area.blocks(|block| work(&mut sums, block))?;
-            Ok::<_, Error>(sums)
-        };
+    strips.into_par_iter().try_for_each(|(mut place, columns, areas)| {
         let parts = areas.into_par_iter().map(of_area).collect::<Result<Vec<_>>>()?;
-        parts.iter().for_each(|part| add(sums, part));
-        Ok(())
+        if let Some(mut sums) = parts.into_iter().reduce(summed) {
+            finish(&mut sums, columns);
+            place.f_copy_(&Tensor::f_from_slice(&sums)?)?;
+        }
+        Ok::<_, Error>(())
     })?;
     Ok(made)
 }
@@ -128,10 +129,15 @@ fn add<T: Copy + AddAssign>(sums: &mut [T], part: &[T]) {
     sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += *x);
 }
 
+fn summed<T: Copy + AddAssign>(mut sums: Vec<T>, part: Vec<T>) -> Vec<T> {
+    add(&mut sums, &part);
+    sums
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     /// Sizes around what parts blocks: whole rows or not, one block or more, and a last one that is a sliver.
     const SIZES: [(usize, usize); 8] =
@@ -155,16 +161,18 @@ mod tests {
                 let plain = row.iter().enumerate().map(|(k, x)| f64::from(*x) * (k % 13) as f64).sum::<f64>();
                 assert_eq!((sum, count), (plain, p as f64), "{n} {p}");
             }
-            let sums = down_columns(&rows, |sums: &mut [f64], block| {
+            let add = |sums: &mut [f64], block: Block| {
                 for (i, piece) in block.rows.clone().zip(block.pieces()) {
                     for ((sum, x), k) in sums.iter_mut().zip(piece).zip(block.columns.clone()) {
                         *sum += f64::from(*x) * ((i % 11) + k % 13) as f64;
                     }
                 }
-            });
-            for (k, sum) in sums.unwrap().into_iter().enumerate() {
+            };
+            let finish = |sums: &mut [f64], columns| sums.iter_mut().zip(columns).for_each(|(sum, k)| *sum += k as f64);
+            let sums = Vec::<f64>::try_from(down_columns(&rows, add, finish).unwrap()).unwrap();
+            for (k, sum) in sums.into_iter().enumerate() {
                 let plain = (0..n).map(|i| f64::from(values[i * p + k]) * ((i % 11) + k % 13) as f64).sum::<f64>();
-                assert_eq!(sum, plain, "{n} {p} {k}");
+                assert_eq!(sum, plain + k as f64, "{n} {p} {k}");
             }
         }
     }
@@ -176,7 +184,8 @@ mod tests {
         let sums = along_rows(&across, |piece, _| [piece.iter().map(|x| f64::from(*x)).sum()]).unwrap();
         let plain = Vec::<f64>::try_from(rows.sum_dim_intlist([0_i64].as_slice(), false, Kind::Double)).unwrap();
         assert_eq!(sums.concat(), plain);
-        let none = down_columns(&Tensor::zeros([0, 5], (Kind::Float, Device::Cpu)), |_: &mut [f64], _| {}).unwrap();
-        assert_eq!(none, [0.0; 5]);
+        let nothing = Tensor::zeros([0, 5], (Kind::Float, Device::Cpu));
+        let none = down_columns(&nothing, |_: &mut [f32], _| {}, |_, _| {}).unwrap();
+        assert_eq!(none, Tensor::zeros([5], (Kind::Float, Device::Cpu)));
     }
 }

@@ -33,6 +33,7 @@ const LONGER: f64 = 4.0;
 pub(super) struct Points {
     /// Inner products of the rows and, last, of the zero vector; none of rows that were mixed.
     products: Option<Products>,
+    mixed: Option<Box<Mixed>>,
     coordinates: OnceLock<Coordinates>,
     /// Inner products of rows that were mixed.
     of_mixed: OnceLock<Vec<Vec<f64>>>,
@@ -43,6 +44,13 @@ pub(super) struct Points {
 struct Products {
     n: usize,
     of: Vec<f64>,
+}
+
+/// Rows `Σ_j c_ij x_j`.
+#[derive(Debug, Clone)]
+struct Mixed {
+    of: Points,
+    coefficients: Vec<Vec<f64>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -59,6 +67,19 @@ impl Coordinates {
     fn new(at: Vec<Vec<f64>>, origin: Vec<f64>) -> Self {
         let squares = at.iter().map(|at| dot(at, at)).collect();
         Self { at, origin, squares }
+    }
+}
+
+impl Mixed {
+    fn coordinates(&self) -> Coordinates {
+        let at = self.of.at();
+        let mix = |row: &Vec<f64>| {
+            if row.iter().zip(at).any(|(c, at)| *c != 0.0 && at.is_empty()) {
+                return Vec::new();
+            }
+            self.of.combined(row)
+        };
+        Coordinates::new(self.coefficients.par_iter().map(mix).collect(), self.of.origin().to_vec())
     }
 }
 
@@ -114,16 +135,16 @@ impl Points {
         let n = rows.size()[0] as usize;
         Ok(match centred_products(rows)? {
             Some(of) => Self { products: Some(Products { n, of }), ..Self::default() },
-            None => Self::at_places(vec![Vec::new(); n], Vec::new()),
+            None => Self { coordinates: Coordinates::new(vec![Vec::new(); n], Vec::new()).into(), ..Self::default() },
         })
     }
 
-    fn at_places(at: Vec<Vec<f64>>, origin: Vec<f64>) -> Self {
-        Self { coordinates: Coordinates::new(at, origin).into(), ..Self::default() }
-    }
-
     fn coordinates(&self) -> &Coordinates {
-        self.coordinates.get_or_init(|| self.products.as_ref().map(Products::coordinates).unwrap_or_default())
+        self.coordinates.get_or_init(|| match (&self.products, &self.mixed) {
+            (Some(products), _) => products.coordinates(),
+            (None, Some(mixed)) => mixed.coordinates(),
+            (None, None) => Coordinates::default(),
+        })
     }
 
     /// Coordinates of each row; empty for a row with a NaN or an infinity.
@@ -138,7 +159,11 @@ impl Points {
 
     /// Number of rows.
     pub(super) fn len(&self) -> usize {
-        self.products.as_ref().map_or_else(|| self.at().len(), |products| products.n)
+        match (&self.products, &self.mixed) {
+            (Some(products), _) => products.n,
+            (None, Some(mixed)) => mixed.coefficients.len(),
+            (None, None) => self.at().len(),
+        }
     }
 
     /// Rows without a NaN or an infinity.
@@ -150,16 +175,9 @@ impl Points {
         self.products.as_ref().map_or_else(|| !self.at()[i].is_empty(), |products| products.has(i))
     }
 
-    /// The points of the rows `Σ_j c_ij x_j`.
-    pub(super) fn mixed(&self, coefficients: &[Vec<f64>]) -> Self {
-        let at = self.at();
-        let mix = |row: &Vec<f64>| {
-            if row.iter().zip(at).any(|(c, at)| *c != 0.0 && at.is_empty()) {
-                return Vec::new();
-            }
-            self.combined(row)
-        };
-        Self::at_places(coefficients.par_iter().map(mix).collect(), self.origin().to_vec())
+    /// The points of the rows `Σ_j c_ij x_j`, made where somebody asks for them.
+    pub(super) fn mixed(self, coefficients: Vec<Vec<f64>>) -> Self {
+        Self { mixed: Some(Box::new(Mixed { of: self, coefficients })), ..Self::default() }
     }
 
     /// The point of `Σ_j c_j x_j`; rows that are not finite must have no share in it.
@@ -380,7 +398,7 @@ mod tests {
     fn mixtures_of_points_are_points_of_mixtures() {
         let rows = Tensor::from_slice2(&[[1.0_f32, 2.0], [3.0, 8.0], [-1.0, 4.0]]);
         let mix = [vec![0.5, 0.5, 0.0], vec![0.25, 0.0, 0.0], vec![0.5, 0.5, 0.0]];
-        let points = Points::of(&rows).unwrap().mixed(&mix);
+        let points = Points::of(&rows).unwrap().mixed(mix.to_vec());
         let direct = Points::of(&Tensor::from_slice2(&[[2.0_f32, 5.0], [0.25, 0.5], [2.0, 5.0]])).unwrap();
         for (a, b) in points.distances().concat().iter().zip(direct.distances().concat()) {
             assert!((a - b).abs() < 1e-9, "{a} is not {b}");

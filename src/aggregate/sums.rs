@@ -88,6 +88,16 @@ pub(super) fn squared_length_from_with<S: Simd>(_simd: S, x: &[f32], v: &[f64]) 
     })
 }
 
+/// The same where v is in f32.
+#[pulp::with_simd(squared_length_between = Arch::new())]
+#[inline(always)]
+pub(super) fn squared_length_between_with<S: Simd>(_simd: S, x: &[f32], v: &[f32]) -> f64 {
+    sum_beside(x, v, |x, v| {
+        let away = f64::from(x) - f64::from(v);
+        [away, away]
+    })
+}
+
 /// `x · v`, also of pieces that lie beside each other.
 #[pulp::with_simd(along = Arch::new())]
 #[inline(always)]
@@ -180,6 +190,15 @@ pub(super) fn add_votes_with<S: Simd>(_simd: S, votes: &mut [f32], x: &[f32]) {
     }
 }
 
+/// `c · sign(x)` in place of each x.
+#[pulp::with_simd(scale_signs = Arch::new())]
+#[inline(always)]
+pub(super) fn scale_signs_with<S: Simd>(_simd: S, x: &mut [f32], c: f32) {
+    for x in x {
+        *x = if *x > 0.0 { c } else { 0.0 } - if *x < 0.0 { c } else { 0.0 };
+    }
+}
+
 /// What counts of the positive, negative and zero numbers among x; up to 2²⁴ numbers of which each counts as 0 or 1.
 #[pulp::with_simd(signs = Arch::new())]
 #[inline(always)]
@@ -229,6 +248,8 @@ mod tests {
             let away: Vec<f64> = x.iter().zip(&v).map(|(&x, v)| f64::from(x) - v).collect();
             close(squared_length(&x), x.iter().map(|&x| f64::from(x).powi(2)).sum());
             close(along(&x, sums), x.iter().zip(sums).map(|(&x, &v)| f64::from(x) * f64::from(v)).sum());
+            let between = x.iter().zip(sums).map(|(&x, &v)| (f64::from(x) - f64::from(v)).powi(2)).sum();
+            close(squared_length_between(&x, sums), between);
             close(squared_length_from(&x, &v), away.iter().map(|a| a * a).sum());
             let mut sums = before.clone();
             add_move(&mut sums, 0.3, &x, &v);
@@ -255,6 +276,9 @@ mod tests {
         let mut votes = vec![1.0; 11];
         add_votes(&mut votes, &x);
         assert_eq!(votes, [2.0, 0.0, 1.0, 1.0, 1.0, 2.0, 0.0, 2.0, 0.0, 1.0, 2.0]);
+        let mut signs = [3.0, -0.5, 0.0, -7.0];
+        scale_signs(&mut signs, 0.1);
+        assert_eq!(signs, [0.1, -0.1, 0.0, -0.1]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use super::Rule;
 use crate::aggregate::columns::walk_beside;
 use crate::aggregate::lengths::{squared_distances_on_cpu, squared_distances_on_gpu};
-use crate::aggregate::pieces::down_columns;
+use crate::aggregate::pieces::{Block, down_columns};
 use crate::aggregate::{State, Updates, sums};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
@@ -83,13 +83,13 @@ impl CenteredClipping {
 
     /// All steps on a CPU, each in two walks over the rows.
     fn steps_on_cpu(&self, rows: &Tensor, centre: &Tensor) -> Result<Tensor> {
-        let mut centre = Vec::<f64>::try_from(centre)?;
+        let mut centre = centre.shallow_clone();
         for _ in 0..self.config.steps {
-            let shares = self.shares(&squared_distances_on_cpu(rows, &centre)?);
-            let moves = moves_on_cpu(rows, &centre, &shares)?;
-            sums::add_scaled(&mut centre, 1.0, &moves);
+            let before = Vec::<f64>::try_from(&centre)?;
+            let shares = self.shares(&squared_distances_on_cpu(rows, &before)?);
+            centre = moved_on_cpu(rows, &before, &shares)?;
         }
-        Ok(Tensor::f_from_slice(&centre)?)
+        Ok(centre)
     }
 
     /// The same in tensor operations.
@@ -97,28 +97,29 @@ impl CenteredClipping {
         let mut centre = centre.shallow_clone();
         for _ in 0..self.config.steps {
             let shares = self.shares(&squared_distances_on_gpu(rows, &centre)?);
-            centre = centre.f_add(&moves_on_gpu(rows, &centre, &shares)?)?;
+            centre = moved_on_gpu(rows, &centre, &shares)?;
         }
         Ok(centre)
     }
 }
 
-/// `Σ_i c_i (x_i − v)`.
-fn moves_on_cpu(rows: &Tensor, centre: &[f64], shares: &[f64]) -> Result<Vec<f64>> {
-    down_columns(rows, |moves, block| {
+/// `v + Σ_i c_i (x_i − v)`.
+fn moved_on_cpu(rows: &Tensor, centre: &[f64], shares: &[f64]) -> Result<Tensor> {
+    let move_by = |moves: &mut [f64], block: Block| {
         let beside = &centre[block.columns.clone()];
         let shares = &shares[block.rows.clone()];
         block.pieces().zip(shares).for_each(|(piece, share)| sums::add_move(moves, *share, piece, beside));
-    })
+    };
+    down_columns(rows, move_by, |moves, columns| sums::add_scaled(moves, 1.0, &centre[columns]))
 }
 
-fn moves_on_gpu(rows: &Tensor, centre: &Tensor, shares: &[f64]) -> Result<Tensor> {
-    let moves = walk_beside(rows, centre, |block, centre| {
+fn moved_on_gpu(rows: &Tensor, centre: &Tensor, shares: &[f64]) -> Result<Tensor> {
+    let moved = walk_beside(rows, centre, |block, centre| {
         let shares = Tensor::f_from_slice(shares)?.f_to_device(block.device())?.f_unsqueeze(1)?;
         let moves = block.f_to_kind(Kind::Double)?.f_sub_(&centre)?.f_mul_(&shares)?;
-        Ok(moves.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Double)?)
+        Ok(centre.f_add(&moves.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Double)?)?)
     })?;
-    Ok(Tensor::f_cat(&moves, 0)?)
+    Ok(Tensor::f_cat(&moved, 0)?)
 }
 
 impl Rule for CenteredClipping {

@@ -10,7 +10,7 @@ use super::krum::F;
 use super::weigh::mean_of;
 use crate::aggregate::combine::combine;
 use crate::aggregate::known::{nearest, nearest_by};
-use crate::aggregate::lengths::{squared_distances_on_cpu, squared_distances_on_gpu};
+use crate::aggregate::lengths::{squared_distances_from_row, squared_distances_on_gpu};
 use crate::aggregate::{Known, Updates, check_f, declared, need};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
@@ -74,11 +74,11 @@ impl Rule for Monna {
 
 /// From one of the rows, by a pass over them.
 fn squared_distances(rows: &Tensor, from: usize) -> Result<Vec<f64>> {
-    let point = rows.f_get(from as i64)?.f_to_kind(Kind::Double)?;
+    let row = rows.f_get(from as i64)?;
     if rows.device() == Device::Cpu {
-        squared_distances_on_cpu(rows, &Vec::<f64>::try_from(point)?)
+        squared_distances_from_row(rows, &Vec::<f32>::try_from(row)?)
     } else {
-        squared_distances_on_gpu(rows, &point)
+        squared_distances_on_gpu(rows, &row.f_to_kind(Kind::Double)?)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::Rule;
 use crate::aggregate::columns::walk;
-use crate::aggregate::pieces::down_columns;
+use crate::aggregate::pieces::{Block, down_columns};
 use crate::aggregate::{Updates, sums};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
@@ -54,23 +54,23 @@ pub struct SignVote(pub Config);
 
 impl Rule for SignVote {
     fn aggregate(&mut self, updates: &Updates, _stream: &Stream) -> Result<Tensor> {
-        let votes = if updates.rows.device() == Device::Cpu { on_cpu(&updates.rows)? } else { on_gpu(&updates.rows)? };
-        Ok(votes.f_sign()?.f_mul_scalar_(self.0.lr)?)
+        let steps = if updates.rows.device() == Device::Cpu { on_cpu } else { on_gpu };
+        steps(&updates.rows, self.0.lr)
     }
 }
 
-/// Rows that are for more minus rows that are for less, in each coordinate.
-fn on_cpu(rows: &Tensor) -> Result<Tensor> {
-    let votes = down_columns(rows, |votes, block| block.pieces().for_each(|piece| sums::add_votes(votes, piece)))?;
-    Ok(Tensor::f_from_slice(&votes)?)
+/// `lr` times the sign of rows that are for more minus rows that are for less, in each coordinate.
+fn on_cpu(rows: &Tensor, lr: f64) -> Result<Tensor> {
+    let count = |votes: &mut [f32], block: Block| block.pieces().for_each(|piece| sums::add_votes(votes, piece));
+    down_columns(rows, count, |votes, _| sums::scale_signs(votes, lr as f32))
 }
 
-fn on_gpu(rows: &Tensor) -> Result<Tensor> {
+fn on_gpu(rows: &Tensor, lr: f64) -> Result<Tensor> {
     let votes = walk(rows, |block, _| {
         let signs = block.f_sign()?.f_nan_to_num_(0.0, None, None)?;
         Ok(signs.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Float)?)
     })?;
-    Ok(Tensor::f_cat(&votes, 0)?)
+    Ok(Tensor::f_cat(&votes, 0)?.f_sign_()?.f_mul_scalar_(lr)?)
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
         let mut values: Vec<f32> = (0..70).map(|i| (i as f32 * 0.7).sin().max(0.0) - 0.3).collect();
         (values[3], values[12], values[20]) = (f32::NAN, f32::INFINITY, 0.0);
         let rows = Tensor::from_slice(&values).view([7, 10]);
-        assert_eq!(on_cpu(&rows).unwrap(), on_gpu(&rows).unwrap());
+        assert_eq!(on_cpu(&rows, 0.3).unwrap(), on_gpu(&rows, 0.3).unwrap());
     }
 
     #[test]
