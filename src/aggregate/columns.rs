@@ -1,4 +1,5 @@
-//! Walks over blocks of columns of the rows `[n, P]`, so that temporaries stay small beside them and in the caches.
+//! Walks over blocks of columns of the rows `[n, P]`, so that temporaries stay small beside them and in the caches. What needs no
+//! column as a whole is faster by [`super::pieces`].
 
 use crate::fault::{Error, Result};
 use rayon::prelude::*;

@@ -8,7 +8,7 @@ use crate::fault::{Error, Result};
 use rayon::prelude::*;
 use std::ops::{AddAssign, Range};
 use tch::kind::Element;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Numbers of a block.
 const NUMBERS: usize = 1 << 15;
@@ -82,6 +82,28 @@ pub(super) fn down_columns<T: Element + Copy + Default + Send + Sync + AddAssign
     Ok(made)
 }
 
+/// `[n, P]`: each row by its factor, in f64.
+pub(super) fn scaled(rows: &Tensor, factors: &[f64]) -> Result<Tensor> {
+    let made = Tensor::f_empty(rows.size(), (Kind::Float, Device::Cpu))?;
+    let areas: Vec<_> = areas(rows)?.into_iter().flatten().zip(areas(&made)?.into_iter().flatten()).collect();
+    areas.into_par_iter().try_for_each(|(area, place)| {
+        for here in ranges(area.rows.len(), height(area.columns.len())) {
+            let part = |of: &Tensor| of.f_narrow(0, here.start as i64, here.len() as i64);
+            let scaled = with_numbers(&part(&area.part)?, |numbers| {
+                let mut made = Vec::with_capacity(numbers.len());
+                let factors = &factors[area.rows.start + here.start..];
+                for (piece, factor) in numbers.chunks_exact(area.columns.len()).zip(factors) {
+                    made.extend(piece.iter().map(|&x| (f64::from(x) * factor) as f32));
+                }
+                made
+            })?;
+            part(&place.part)?.f_copy_(&Tensor::f_from_slice(&scaled)?.f_view([here.len() as i64, -1])?)?;
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(made)
+}
+
 /// What one thread does.
 struct Area {
     part: Tensor,
@@ -137,7 +159,6 @@ fn summed<T: Copy + AddAssign>(mut sums: Vec<T>, part: Vec<T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
 
     /// Sizes around what parts blocks: whole rows or not, one block or more, and a last one that is a sliver.
     const SIZES: [(usize, usize); 8] =
@@ -174,6 +195,9 @@ mod tests {
                 let plain = (0..n).map(|i| f64::from(values[i * p + k]) * ((i % 11) + k % 13) as f64).sum::<f64>();
                 assert_eq!(sum, plain + k as f64, "{n} {p} {k}");
             }
+            let factors: Vec<f64> = (0..n).map(|i| (i % 7) as f64 * 0.5).collect();
+            let expected = &rows * Tensor::from_slice(&factors).to_kind(Kind::Float).unsqueeze(1);
+            assert_eq!(scaled(&rows, &factors).unwrap(), expected, "{n} {p}");
         }
     }
 

@@ -6,9 +6,9 @@
 //! By hand: c = 2, rows `[3, 4]` (norm 5) and `[0, 1]`: `[1.2, 1.6]` and `[0, 1]`.
 
 use super::Pre;
-use crate::aggregate::columns::{fill, fill_numbers};
+use crate::aggregate::columns::fill;
 use crate::aggregate::lengths::squared_norms;
-use crate::aggregate::{Known, Updates};
+use crate::aggregate::{Known, Updates, pieces};
 use crate::fault::{About, Checker, Parameter, Result};
 use crate::seed::Stream;
 use serde::{Deserialize, Serialize};
@@ -60,23 +60,13 @@ pub(super) fn shorten(updates: Updates, known: &mut Known, norms: &[f64], bounds
     if factors.iter().all(|factor| *factor == 1.0) {
         return Ok(updates);
     }
-    let scaled = if updates.rows.device() == Device::Cpu { scaled_on_cpu } else { scaled_on_gpu };
+    let scaled = if updates.rows.device() == Device::Cpu { pieces::scaled } else { scaled_on_gpu };
     let rows = scaled(&updates.rows, &factors)?;
     known.scale(&factors);
     Ok(Updates { rows, ..updates })
 }
 
 /// Each row by its factor, in f64, because c / ‖x‖ may be too small for an f32.
-fn scaled_on_cpu(rows: &Tensor, factors: &[f64]) -> Result<Tensor> {
-    fill_numbers(rows, factors.len() as i64, |block, _| {
-        let mut made = Vec::with_capacity(block.len());
-        for (row, factor) in block.chunks_exact(block.len() / factors.len()).zip(factors) {
-            made.extend(row.iter().map(|&x| (f64::from(x) * factor) as f32));
-        }
-        Ok(made)
-    })
-}
-
 fn scaled_on_gpu(rows: &Tensor, factors: &[f64]) -> Result<Tensor> {
     fill(rows, factors.len() as i64, |block| {
         let factors = Tensor::f_from_slice(factors)?.f_to_device(block.device())?.f_unsqueeze(1)?;
@@ -114,7 +104,7 @@ mod tests {
     fn a_cpu_and_the_tensor_operations_of_a_gpu_agree_to_the_bit() {
         let rows = Tensor::from_slice(&(0..700).map(|i| (i as f32 * 0.7).sin()).collect::<Vec<_>>()).view([7, 100]);
         let factors = [1.0, 0.3, 1e-40, 1.0, 0.77, 0.5, 1e-3];
-        let (cpu, gpu) = (scaled_on_cpu(&rows, &factors).unwrap(), scaled_on_gpu(&rows, &factors).unwrap());
+        let (cpu, gpu) = (pieces::scaled(&rows, &factors).unwrap(), scaled_on_gpu(&rows, &factors).unwrap());
         assert_eq!((&cpu, cpu.get(3)), (&gpu, rows.get(3)));
     }
 
