@@ -39,7 +39,7 @@ MUTATIONS = [
     ("centered clipping forgets its centre", "rule/centered_clipping.rs", "self.centre = Some(centre);", "self.centre = None;"),
     ("clipped clustering forgets earlier lengths", "rule/clipped_clustering.rs", "self.norms.extend(", "self.norms.clear();\n        self.norms.extend("),
     ("foolsgold keeps no history", "rule/foolsgold.rs", "self.histories.insert(*client, sum);", "self.histories.insert(*client, row.f_detach_copy()?);"),
-    ("sign vote votes against", "rule/sign_vote.rs", "f_mul_scalar_(self.0.lr)", "f_mul_scalar_(-self.0.lr)"),
+    ("sign vote votes against", "rule/sign_vote.rs", "steps(&updates.rows, self.0.lr)", "steps(&updates.rows, -self.0.lr)"),
     ("nnm averages n - f - 1 neighbours", "pre/nnm.rs", "nearest(points, i, n - f).into_iter().for_each(|j| row[j] = 1.0 / (n - f) as f64);",
      "nearest(points, i, n - f - 1).into_iter().for_each(|j| row[j] = 1.0 / (n - f - 1) as f64);"),
     ("bucketing divides by the nominal size", "pre/bucketing.rs", "1.0 / bucket.len() as f64", "1.0 / (self.0.size + 1) as f64"),
