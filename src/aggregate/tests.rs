@@ -124,6 +124,12 @@ fn a_rule_behind_linear_pre_aggregators_sees_the_points_of_the_rows_it_gets() {
             apart = pre.apply(apart, &stream.named("pre").at(place as u64)).unwrap();
         }
         assert_eq!(made, pipeline.chains[0].rule.aggregate(&apart, &stream).unwrap(), "{pre}");
+        for rule in ["caf = { f = 1 }", "smea = { f = 1 }", "dnc = { f = 1 }", "monna = { f = 1 }"] {
+            let mut pipeline = build(&chain.replace("multi-krum = { f = 1, m = 2 }", rule));
+            let alone = pipeline.chains[0].rule.aggregate(&apart, &stream).unwrap();
+            let Stepped { weights: made, .. } = pipeline.step(&zero, updates(&rows), &stream).unwrap();
+            assert!(made.allclose(&alone, 1e-5, 1e-5, false), "{pre} {rule}: {made} is not {alone}");
+        }
     }
 }
 

@@ -103,7 +103,7 @@ mod tests {
         known.points(&updates).unwrap();
         let mut rule = Monna(Config { f: Some(3), index: 0 });
         let among = numbers(&rule.aggregate_known(&updates, &mut known, &Stream::root(0)).unwrap()).unwrap();
-        // Rows 0, 5, 2 and 3; of a NaN nobody is a neighbour, but it has to choose.
+        // Rows 0, 5, 2 and 3.
         assert_eq!(
             (&among, numbers(&rule.aggregate(&updates, &Stream::root(0)).unwrap()).unwrap()),
             (&vec![5.0, 0.125], among.clone())

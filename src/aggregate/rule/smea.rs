@@ -36,7 +36,7 @@ impl Config {
     pub fn check(&self, c: &mut Checker, rows: usize) {
         check_f(c, self.f, rows, LEAST);
         if rows > MOST_ROWS && self.f != Some(0) {
-            let problem = format!("searches among {rows} rows a round, which takes forever");
+            let problem = format!("cannot search among {rows} rows a round");
             c.fault("", problem, format!("up to {MOST_ROWS} rows a round"), "Lower train.cohort, or use caf.");
         }
     }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn more_rows_than_a_search_can_take_are_refused_at_once() {
-        assert_eq!(faults("smea = {}", 101), ["smea searches among 101 rows a round, which takes forever"]);
+        assert_eq!(faults("smea = {}", 101), ["smea cannot search among 101 rows a round"]);
         assert_eq!(faults("smea = { f = 0 }", 101), [""; 0]);
         let rows: Vec<[f32; 2]> = (0..1000_u16).map(|i| [f32::from(i), 1.0]).collect();
         let round = |spec| config(spec).build().aggregate(&updates(&rows), &Stream::root(0));
